@@ -14,9 +14,17 @@ const KERNEL_CODES = {
   DEADLINE_EXCEEDED: { http: 504, retry: true, fix: 'Allow more time, or find out why the peer is slow.' },
   CANCELLED: { http: 499, retry: false, fix: 'Nothing: the caller no longer wanted the answer.' },
   LINK_DOWN: { http: 503, retry: true, fix: 'Wait for retry_after_ms; the link reconnects by itself.' },
-  LINK_LOST: { http: 502, retry: true, fix: 'Repeat it if it is idempotent; the connection broke while it was under way.' },
+  LINK_LOST: {
+    http: 502,
+    retry: true,
+    fix: 'Repeat it if it is idempotent; the connection broke while it was under way.',
+  },
   LINK_CLOSED: { http: 503, retry: false, fix: 'The application is shutting down; send it to another process.' },
-  OVERLOADED: { http: 503, retry: true, fix: 'Send less, or raise the bulkhead; the queue in front of this peer is full.' },
+  OVERLOADED: {
+    http: 503,
+    retry: true,
+    fix: 'Send less, or raise the bulkhead; the queue in front of this peer is full.',
+  },
   BREAKER_OPEN: { http: 503, retry: true, fix: 'Wait for retry_after_ms; most recent calls to this peer failed.' },
   RATE_LIMITED: { http: 429, retry: true, fix: 'Wait for retry_after_ms, then send more slowly.' },
   PEER_REFUSED: { http: 502, retry: false, fix: 'The peer answered but refused; its answer is in details.' },
@@ -95,6 +103,11 @@ export function hasCode<C extends Code>(error: unknown, code: C): error is Ripst
 /** True for any error that carries a registered code. */
 export function isRipstopError(error: unknown): error is RipstopError {
   return (
-    typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string' && codes.has(error.code) && 'details' in error
+    typeof error === 'object' &&
+    error !== null &&
+    'code' in error &&
+    typeof error.code === 'string' &&
+    codes.has(error.code) &&
+    'details' in error
   )
 }
