@@ -28,8 +28,7 @@ export class RetryBudget {
 
   /** Every call pays in once, however often it is tried. */
   deposit(): void {
-    const bank = this.#bank + this.#share
-    this.#bank = bank < BANK_MAX ? bank : BANK_MAX
+    this.#bank = Math.min(BANK_MAX, this.#bank + this.#share)
   }
 
   /** Pays for one retry; false: there is nothing to pay with. */

@@ -36,7 +36,6 @@ const KERNEL_CODES = {
 } as const satisfies Record<string, ErrorCode>
 
 /** Codes by name; extended by other packages through declaration merging. */
-// biome-ignore lint/suspicious/noEmptyInterface: it is the seam that declaration merging needs
 export interface ErrorCodes extends Record<keyof typeof KERNEL_CODES, ErrorCode> {}
 export type Code = keyof ErrorCodes & string
 

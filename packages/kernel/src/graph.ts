@@ -1,7 +1,7 @@
 // The graph as data: what `GET /v1/mesh/graph` serves and what the auditor builds from source, in one shape.
 
 import type { Guarantees } from './guarantees.ts'
-import type { LinkSnapshot } from './link.ts'
+import type { LinkSnapshot } from './link-snapshot.ts'
 import type { Component, Drill, Use } from './mesh.ts'
 
 export interface GraphLink {

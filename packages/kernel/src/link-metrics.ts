@@ -1,5 +1,5 @@
 import type { CallOutcome } from './call.ts'
-import type { LinkSnapshot } from './link.ts'
+import type { LinkSnapshot } from './link-snapshot.ts'
 import type { Metrics } from './metrics.ts'
 
 /** What a link counts. Counting is an addition; what can be read from a snapshot is read at the scrape. */
@@ -52,7 +52,7 @@ function createCollector(metrics: Metrics, link: string, snapshot: () => LinkSna
     inFlight.set(now.inFlight)
     waiting.set(now.waiting)
     budget.set(now.retryBudget)
-    STATES.forEach((state, index) => states[index]?.set(now.state === state ? 1 : 0))
+    for (const [index, state] of STATES.entries()) states[index]?.set(now.state === state ? 1 : 0)
     collectOptional(metrics, link, now)
   }
 }

@@ -1,7 +1,5 @@
 // Link. One fiber that owns disposable generations of a resource and is itself never replaced: it carries out what the
 // pure machine in link-state.ts decides, and lets calls through to the generation that serves.
-// Probes run on their own deadline, single-flight by the machine. After a stall of our own event loop a silent probe gets
-// its time once more: timers fire before sockets are read, and a stalled process must not condemn its peers.
 
 import type { Adapter } from './adapter.ts'
 import { Breaker } from './breaker.ts'
@@ -17,9 +15,11 @@ import {
   type UpWaiter,
 } from './call.ts'
 import { background, type Ctx, type Env } from './ctx.ts'
+import { Degradation } from './degradation.ts'
 import { hasCode, isRipstopError, RipstopError } from './errors.ts'
 import { createGuarantees, type Guarantees, type GuaranteesInput } from './guarantees.ts'
 import { createLinkMetrics, type LinkMetrics } from './link-metrics.ts'
+import type { LinkNotice, LinkSnapshot, Transition } from './link-snapshot.ts'
 import {
   type CloseCause,
   INITIAL_LINK_STATE,
@@ -28,74 +28,19 @@ import {
   type LinkState,
   type LinkStateName,
   type LinkTimer,
-  stepLink,
 } from './link-state.ts'
+import { stepLink } from './link-step.ts'
 import type { Metrics } from './metrics.ts'
+import { openResource, probeResource, TimerEntry } from './proving.ts'
 import { TokenBucket } from './rate.ts'
-import { WheelEntry } from './timer-wheel.ts'
+import { CallsUnderWay } from './under-way.ts'
 
 const TRANSITIONS_KEPT = 32
-/** A loop that was late by this much may have answers in its sockets that it has not read yet. */
-const STALL_MS = 50
-
-export interface Transition {
-  readonly from: LinkStateName
-  readonly to: LinkStateName
-  readonly why: string
-  readonly generation: number
-  readonly wallMs: number
-}
-
-/** A link's live state: plain data, safe to send anywhere. */
-export interface LinkSnapshot {
-  readonly name: string
-  readonly kind: string
-  readonly target: string
-  readonly state: LinkStateName
-  readonly why: string | undefined
-  readonly generation: number
-  readonly lastProofMonoMs: number | undefined
-  readonly lastProofWallMs: number | undefined
-  readonly lastProofAgeMs: number | undefined
-  readonly inFlight: number
-  readonly waiting: number
-  /** How long the most overdue call is past its deadline; 0 or less: none is. */
-  readonly oldestOverdueMs: number
-  readonly breaker: 'closed' | 'open' | 'half_open' | 'none'
-  readonly retryBudget: number
-  readonly degradation: { readonly name: string; readonly active: boolean; readonly uses: number } | undefined
-  readonly pool: { readonly size: number; readonly inUse: number; readonly waiting: number } | undefined
-  readonly recoverWithinMs: number
-  readonly transitions: readonly Transition[]
-}
-
-/** Something that happened to a link, for streams and logs. */
-export type LinkNotice =
-  | ({ readonly type: 'transition'; readonly link: string } & Transition)
-  | { readonly type: 'breaker'; readonly link: string; readonly to: string; readonly wallMs: number }
-  | {
-      readonly type: 'degradation'
-      readonly link: string
-      readonly name: string
-      readonly active: boolean
-      readonly wallMs: number
-    }
 
 export interface LinkDeps {
   readonly env: Env
   readonly metrics: Metrics
   readonly notify: (notice: LinkNotice) => void
-}
-
-class LinkTimerEntry extends WheelEntry {
-  readonly #fire: () => void
-  constructor(fire: () => void) {
-    super()
-    this.#fire = fire
-  }
-  override onDue(): void {
-    this.#fire()
-  }
 }
 
 export class Link<R> {
@@ -112,17 +57,15 @@ export class Link<R> {
   readonly #meters: LinkMetrics
   readonly #generations = new Map<number, Generation<R>>()
   readonly #preparing = new Map<number, Ctx>()
-  readonly #timers: Readonly<Record<LinkTimer, LinkTimerEntry>>
+  readonly #timers: Readonly<Record<LinkTimer, TimerEntry>>
   readonly #upWaiters = new Set<UpWaiter>()
   readonly #transitions: Transition[] = []
+  readonly #underWay = new CallsUnderWay()
+  readonly #retired = new Map<Generation<R>, CloseCause>()
   #state: LinkState = INITIAL_LINK_STATE
   #serving: Generation<R> | undefined
-  #firstUnderWay: AnyCall | undefined
-  #underWay = 0
-  #onIdle: (() => void) | undefined
   #lastProofMs: number | undefined
-  #fallbackUses = 0
-  #fallbackActive = false
+  readonly #degradation: Degradation | undefined
 
   /** @internal Made by `Mesh.link`. */
   constructor(name: string, adapter: Adapter<R>, input: GuaranteesInput, deps: LinkDeps) {
@@ -138,11 +81,13 @@ export class Link<R> {
     this.#budget = new RetryBudget(budget, nowMs)
     this.#breaker =
       breaker === undefined ? undefined : new Breaker(breaker, nowMs, deps.env.random, (to) => this.#breakerChanged(to))
+    this.#degradation =
+      this.guarantees.fallback === undefined ? undefined : new Degradation(name, this.guarantees.fallback, deps)
     this.#meters = createLinkMetrics(deps.metrics, name, () => this.snapshot())
     this.#timers = {
-      backoff: new LinkTimerEntry(() => this.#dispatch({ type: 'backoff_over' })),
-      heartbeat: new LinkTimerEntry(() => this.#dispatch({ type: 'heartbeat_due' })),
-      renew: new LinkTimerEntry(() => this.#renewDue()),
+      backoff: new TimerEntry(() => this.#dispatch({ type: 'backoff_over' })),
+      heartbeat: new TimerEntry(() => this.#dispatch({ type: 'heartbeat_due' })),
+      renew: new TimerEntry(() => this.#renewDue()),
     }
     this.#host = this.#createHost(nowMs)
   }
@@ -191,11 +136,11 @@ export class Link<R> {
   ): Promise<T> {
     try {
       const value = await this.call(ctx, run, options)
-      this.#degrade(false)
+      this.#degradation?.end()
       return value
     } catch (error) {
       if (!isRipstopError(error) || hasCode(error, 'CANCELLED')) throw error
-      this.#degrade(true)
+      this.#degradation?.begin()
       return fallback(error)
     }
   }
@@ -234,13 +179,7 @@ export class Link<R> {
       this.#upWaiters.delete(waiter)
       waiter.closed()
     }
-    if (this.#underWay > 0 && this.state === 'draining') {
-      await new Promise<void>((resolve) => {
-        this.#onIdle = resolve
-        if (ctx.signal.aborted) resolve()
-        else ctx.signal.addEventListener('abort', () => resolve(), { once: true })
-      })
-    }
+    if (this.state === 'draining') await this.#underWay.idle(ctx.signal)
     this.#dispatch({ type: 'drained' })
     for (const generation of [...this.#generations.values()])
       this.#close(generation, 'drained', 'closed by the application')
@@ -249,7 +188,6 @@ export class Link<R> {
   snapshot(): LinkSnapshot {
     const nowMs = this.#env.clock.monoMs()
     const state = this.#state
-    const { fallback } = this.guarantees
     const serving = this.#serving
     const ageMs = this.#lastProofMs === undefined ? undefined : nowMs - this.#lastProofMs
     return {
@@ -266,11 +204,10 @@ export class Link<R> {
       lastProofAgeMs: ageMs,
       inFlight: this.#bulkhead.inUse,
       waiting: this.#bulkhead.waiting + this.#upWaiters.size,
-      oldestOverdueMs: this.#oldestOverdueMs(nowMs),
+      oldestOverdueMs: this.#underWay.oldestOverdueMs(nowMs),
       breaker: this.#breaker?.state(nowMs) ?? 'none',
       retryBudget: this.#budget.available(nowMs),
-      degradation:
-        fallback === undefined ? undefined : { name: fallback, active: this.#fallbackActive, uses: this.#fallbackUses },
+      degradation: this.#degradation?.snapshot(),
       pool: serving === undefined ? undefined : this.#adapter.pool?.(serving.resource),
       recoverWithinMs: this.guarantees.recoverWithinMs,
       transitions: [...this.#transitions],
@@ -294,7 +231,10 @@ export class Link<R> {
       downError: () => this.#downError(),
       awaitUp: (call) => void this.#upWaiters.add(call),
       leaveUp: (call) => void this.#upWaiters.delete(call),
-      began: (call, generation) => this.#began(call, generation),
+      began: (call, generation) => {
+        generation.underWay++
+        this.#underWay.add(call)
+      },
       ended: (call, generation) => this.#ended(call, generation),
       proved: (generation, nowMs) => this.#proved(generation, nowMs),
       suspected: (why, givenMs) =>
@@ -356,63 +296,29 @@ export class Link<R> {
     const ctx = this.#root.within(this.guarantees.openDeadlineMs)
     this.#preparing.set(number, ctx)
     this.#meters.attempted()
-    let over = false
-    const late = (why: unknown): void => {
-      if (over) return
-      over = true
-      this.#preparing.delete(number)
-      this.#dispatch({ type: 'open_failed', generation: number, why: messageOf(why) })
-    }
-    ctx.signal.addEventListener('abort', () => late(ctx.signal.reason), { once: true })
     try {
-      const resource = await this.#adapter.open(ctx, {
+      const resource = await openResource(this.#adapter, ctx, {
         lost: (why) => this.#dispatch({ type: 'lost', generation: number, why: messageOf(why) }),
       })
-      if (over) return this.#adapter.close(resource, 'lost')
-      over = true
-      ctx[Symbol.dispose]()
       this.#preparing.delete(number)
       this.#generations.set(number, { number, resource, underWay: 0, lastProofMs: 0 })
       this.#dispatch({ type: 'opened', generation: number })
     } catch (error) {
-      ctx[Symbol.dispose]()
-      late(error)
+      this.#preparing.delete(number)
+      this.#dispatch({ type: 'open_failed', generation: number, why: messageOf(error) })
     }
   }
 
   async #probe(number: number): Promise<void> {
     const generation = this.#generations.get(number)
-    if (generation === undefined)
-      return this.#dispatch({ type: 'probe_failed', generation: number, why: 'gone', silent: true })
-    const deadlineMs = this.guarantees.probeDeadlineMs
-    let over = false
-    const ctx = this.#root.within(2 * deadlineMs)
-    const fail = (error: unknown): void => {
-      if (over) return
-      over = true
-      this.#env.wheel.disarm(timer)
-      ctx.cancel(new RipstopError('CANCELLED', 'the probe is over'))
-      const silent = !hasCode(error, 'PEER_WRONG_ROLE')
-      this.#dispatch({ type: 'probe_failed', generation: number, why: messageOf(error), silent })
-    }
-    let patient = true
-    const timer = new LinkTimerEntry(() => {
-      const spared = patient && this.#env.wheel.stallMs > STALL_MS
-      patient = false
-      if (spared) this.#env.wheel.arm(timer, this.#env.clock.monoMs() + deadlineMs)
-      else fail(new RipstopError('DEADLINE_EXCEEDED', `no answer to a probe within ${deadlineMs} ms`))
-    })
-    this.#env.wheel.arm(timer, this.#env.clock.monoMs() + deadlineMs)
+    assertHeld(generation, number)
     try {
-      await this.#adapter.probe(generation.resource, ctx)
-      if (over) return
-      over = true
-      this.#env.wheel.disarm(timer)
-      ctx[Symbol.dispose]()
+      await probeResource(this.#adapter, generation.resource, this.#root, this.guarantees.probeDeadlineMs)
       this.#markProof(generation, this.#env.clock.monoMs())
       this.#dispatch({ type: 'probe_passed', generation: number })
     } catch (error) {
-      fail(error)
+      const silent = !hasCode(error, 'PEER_WRONG_ROLE')
+      this.#dispatch({ type: 'probe_failed', generation: number, why: messageOf(error), silent })
     }
   }
 
@@ -449,44 +355,22 @@ export class Link<R> {
     this.#close(generation, because, why)
   }
 
-  readonly #retired = new Map<Generation<R>, CloseCause>()
-
   #close(generation: Generation<R>, because: CloseCause, why: string): void {
     if (!this.#generations.delete(generation.number)) return
     this.#retired.delete(generation)
     if (this.#serving === generation) this.#serving = undefined
     this.#adapter.close(generation.resource, because)
-    for (let call = this.#firstUnderWay; call !== undefined; ) {
-      const next: AnyCall | undefined = call.nextUnderWay
-      if (call.generationNumber === generation.number) call.lost(why)
-      call = next
-    }
+    this.#underWay.lose(generation.number, why)
   }
 
   // Calls
 
-  #began(call: AnyCall, generation: Generation<R>): void {
-    generation.underWay++
-    this.#underWay++
-    call.previousUnderWay = undefined
-    call.nextUnderWay = this.#firstUnderWay
-    if (this.#firstUnderWay !== undefined) this.#firstUnderWay.previousUnderWay = call
-    this.#firstUnderWay = call
-  }
-
   #ended(call: AnyCall, generation: Generation<R>): void {
-    if (call.previousUnderWay !== undefined) call.previousUnderWay.nextUnderWay = call.nextUnderWay
-    else this.#firstUnderWay = call.nextUnderWay
-    if (call.nextUnderWay !== undefined) call.nextUnderWay.previousUnderWay = call.previousUnderWay
-    call.previousUnderWay = undefined
-    call.nextUnderWay = undefined
+    this.#underWay.remove(call)
     generation.underWay--
-    this.#underWay--
-    if (generation.underWay === 0 && this.#retired.size > 0) {
-      const because = this.#retired.get(generation)
-      if (because !== undefined) this.#close(generation, because, because)
-    }
-    if (this.#underWay === 0 && this.#onIdle !== undefined) this.#onIdle()
+    if (generation.underWay > 0 || this.#retired.size === 0) return
+    const because = this.#retired.get(generation)
+    if (because !== undefined) this.#close(generation, because, because)
   }
 
   #proved(generation: Generation<R>, nowMs: number): void {
@@ -497,14 +381,6 @@ export class Link<R> {
   #markProof(generation: Generation<R>, nowMs: number): void {
     generation.lastProofMs = nowMs
     this.#lastProofMs = nowMs
-  }
-
-  #oldestOverdueMs(nowMs: number): number {
-    let oldestMs = Number.NEGATIVE_INFINITY
-    for (let call = this.#firstUnderWay; call !== undefined; call = call.nextUnderWay) {
-      oldestMs = Math.max(oldestMs, nowMs - call.deadlineAt)
-    }
-    return Math.max(0, oldestMs)
   }
 
   #downError(): RipstopError {
@@ -526,14 +402,11 @@ export class Link<R> {
     this.#meters.breakerBecame(to)
     this.#deps.notify({ type: 'breaker', link: this.name, to, wallMs: this.#env.clock.wallMs() })
   }
+}
 
-  #degrade(active: boolean): void {
-    const name = this.guarantees.fallback
-    if (active) this.#fallbackUses++
-    if (name === undefined || active === this.#fallbackActive) return
-    this.#fallbackActive = active
-    this.#deps.notify({ type: 'degradation', link: this.name, name, active, wallMs: this.#env.clock.wallMs() })
-  }
+/** The machine probes only what it was told is open, and closes only what it then no longer asks for. */
+function assertHeld<G>(generation: G | undefined, number: number): asserts generation is G {
+  if (generation === undefined) throw new Error(`generation ${number} is probed but not held`)
 }
 
 function messageOf(error: unknown): string {

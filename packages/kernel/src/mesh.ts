@@ -6,7 +6,8 @@ import type { Ctx, Env } from './ctx.ts'
 import { RipstopError } from './errors.ts'
 import { createGraph, type MeshGraph } from './graph.ts'
 import type { Guarantees, GuaranteesInput } from './guarantees.ts'
-import { Link, type LinkNotice, type LinkSnapshot } from './link.ts'
+import { Link } from './link.ts'
+import type { LinkNotice, LinkSnapshot } from './link-snapshot.ts'
 import { Metrics } from './metrics.ts'
 
 /** A part of the system: a service, a database, a role of ours. */

@@ -56,12 +56,20 @@ export class Metrics {
 
   counter(name: string, help: string, labels: Labels = {}): Counter {
     const index = this.#series(name, help, 'counter', labels, 1)
-    return { add: (count) => void (this.values[index] = (this.values[index] as number) + count) }
+    return {
+      add: (count) => {
+        this.values[index] = (this.values[index] as number) + count
+      },
+    }
   }
 
   gauge(name: string, help: string, labels: Labels = {}): Gauge {
     const index = this.#series(name, help, 'gauge', labels, 1)
-    return { set: (value) => void (this.values[index] = value) }
+    return {
+      set: (value) => {
+        this.values[index] = value
+      },
+    }
   }
 
   /** In seconds, with bounds from 0.5 ms to 30 s. */

@@ -1,0 +1,35 @@
+import type { LinkDeps } from './link.ts'
+
+/** A named fallback of a link: active from the first call that it answered until one succeeds without it. */
+export class Degradation {
+  readonly #link: string
+  readonly #name: string
+  readonly #deps: LinkDeps
+  #active = false
+  #uses = 0
+
+  constructor(link: string, name: string, deps: LinkDeps) {
+    this.#link = link
+    this.#name = name
+    this.#deps = deps
+  }
+
+  begin(): void {
+    this.#uses++
+    if (!this.#active) this.#become(true)
+  }
+
+  end(): void {
+    if (this.#active) this.#become(false)
+  }
+
+  snapshot(): { readonly name: string; readonly active: boolean; readonly uses: number } {
+    return { name: this.#name, active: this.#active, uses: this.#uses }
+  }
+
+  #become(active: boolean): void {
+    this.#active = active
+    const wallMs = this.#deps.env.clock.wallMs()
+    this.#deps.notify({ type: 'degradation', link: this.#link, name: this.#name, active, wallMs })
+  }
+}
