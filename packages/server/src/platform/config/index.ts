@@ -1,0 +1,7 @@
+export type { PostgresUrl, RedisUrl, UpstreamUrl } from './addresses.ts'
+export { RESERVED_PATHS } from './checks.ts'
+export { type Config, parseConfig, type RouteConfig, type UpstreamConfig } from './config.ts'
+export { describeConfig } from './describe.ts'
+export { configJsonSchema } from './json-schema.ts'
+export { loadConfig } from './load.ts'
+export { Secret } from './secret.ts'

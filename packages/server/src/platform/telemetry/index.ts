@@ -1,0 +1,2 @@
+export { createLog, type Log, type LogFields, type LogLevel, type LogOptions, type ProcessLog } from './log.ts'
+export { redactFields, redactText } from './redaction.ts'

@@ -1,0 +1,107 @@
+import { readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+
+interface Alert {
+  readonly alert: string
+  readonly expr: string
+  readonly for?: string
+  readonly labels: { readonly severity: string }
+  readonly annotations: { readonly summary: string; readonly runbook: string }
+}
+
+const FILE = new URL('../../../prometheus/ripstop.rules.yaml', import.meta.url)
+const { groups } = parse(readFileSync(FILE, 'utf8')) as { groups: { name: string; rules: Alert[] }[] }
+const alerts = groups.flatMap(({ rules }) => rules)
+
+/** What /metrics exposes, and the labels that are the mesh's own. */
+const METRICS: Readonly<Record<string, readonly string[]>> = {
+  link_up: ['link'],
+  link_state: ['link', 'state'],
+  link_last_proof_age_seconds: ['link'],
+  link_recovery_attempts_total: ['link'],
+  link_recoveries_total: ['link'],
+  link_calls_total: ['link', 'outcome'],
+  link_retries_total: ['link'],
+  link_call_duration_seconds_bucket: ['link', 'le'],
+  breaker_transitions_total: ['link', 'to'],
+  breaker_state: ['link'],
+  pool_size: ['link'],
+  pool_in_use: ['link'],
+  pool_waiting: ['link'],
+  pool_wait_seconds_bucket: ['link', 'le'],
+  degradation_active: ['link', 'name'],
+  http_requests_total: ['route', 'method', 'status'],
+  http_request_duration_seconds_bucket: ['route', 'le'],
+  postgres_up: [],
+  redis_up: [],
+  rate_limited_total: ['route', 'by'],
+}
+const OF_PROMETHEUS = ['instance', 'job']
+
+const metricsOf = (expr: string): readonly string[] =>
+  expr.match(/\b[a-z]+(?:_[a-z]+)+\b/g)?.filter((name) => name !== 'histogram_quantile') ?? []
+
+describe('alert rules', () => {
+  it('name only metrics and labels that exist', () => {
+    for (const { alert, expr, annotations } of alerts) {
+      const metrics = metricsOf(expr)
+      expect(metrics.length, alert).toBeGreaterThan(0)
+      for (const metric of metrics) expect(METRICS[metric], `${alert} ${metric}`).toBeDefined()
+      const labels = new Set([...OF_PROMETHEUS, ...metrics.flatMap((metric) => METRICS[metric] ?? [])])
+      const grouped = [...expr.matchAll(/\b(?:by|on) \(([^)]*)\)/g)].flatMap(([, list = '']) =>
+        list.split(',').map((label) => label.trim()),
+      )
+      const matched = [...expr.matchAll(/\{(\w+)=/g)].map(([, label]) => label)
+      const told = [
+        ...Object.values(annotations)
+          .join()
+          .matchAll(/\$labels\.(\w+)/g),
+      ].map(([, label]) => label)
+      for (const label of [...grouped, ...matched, ...told]) expect(labels, `${alert} ${label}`).toContain(label)
+    }
+  })
+
+  it('tell only labels that the expression keeps', () => {
+    for (const { alert, expr, annotations } of alerts) {
+      const kept = /\bsum by \(([^)]*)\)/
+        .exec(expr)?.[1]
+        ?.split(',')
+        .map((label) => label.trim())
+      if (kept === undefined) continue
+      for (const [, label = ''] of annotations.summary.matchAll(/\$labels\.(\w+)/g))
+        expect(kept, alert).toContain(label)
+    }
+  })
+
+  it('each says what is wrong and what to do, and is named once', () => {
+    expect(new Set(alerts.map(({ alert }) => alert)).size).toBe(alerts.length)
+    for (const { alert, labels, annotations } of alerts) {
+      expect(alert).toMatch(/^Ripstop[A-Z]\w+$/)
+      expect(['page', 'ticket']).toContain(labels.severity)
+      expect(annotations.summary, alert).toMatch(/\.$/)
+      expect(annotations.runbook.length, alert).toBeGreaterThan(60)
+    }
+  })
+
+  it('cover what issue 2 asks for', () => {
+    const named = new Set(alerts.flatMap(({ expr }) => metricsOf(expr)))
+    for (const metric of [
+      'link_up',
+      'link_last_proof_age_seconds',
+      'breaker_state',
+      'breaker_transitions_total',
+      'pool_wait_seconds_bucket',
+      'http_requests_total',
+      'link_recovery_attempts_total',
+      'link_recoveries_total',
+      'postgres_up',
+      'redis_up',
+      'link_retries_total',
+      'degradation_active',
+      'rate_limited_total',
+    ]) {
+      expect(named).toContain(metric)
+    }
+  })
+})
