@@ -26,10 +26,20 @@ for (const name of SERVICES) {
   environment[`${name.toUpperCase()}_URL`] = `http://127.0.0.1:${proxy.port}`
 }
 
-const mesh = spawn(process.execPath, [join(root, 'packages', 'server', 'src', 'main.ts'), 'up', '--config', join(here, 'ripstop.yaml')], {
-  stdio: ['ignore', 'pipe', 'inherit'],
-  env: { RIPSTOP_STATE_DIR: join(root, '.ripstop'), LOG_LEVEL: 'warn', ...process.env, ...environment },
-})
+const mesh = spawn(
+  process.execPath,
+  [join(root, 'packages', 'server', 'src', 'main.ts'), 'up', '--config', join(here, 'ripstop.yaml')],
+  {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: {
+      RIPSTOP_STATE_DIR: join(root, '.ripstop'),
+      LOG_LEVEL: 'warn',
+      LOG_FORMAT: 'text',
+      ...process.env,
+      ...environment,
+    },
+  },
+)
 mesh.stdout?.on('data', (chunk: Buffer) => {
   process.stdout.write(chunk)
   const address = /ripstop is up: (\S+)/.exec(chunk.toString())?.[1]
@@ -41,10 +51,12 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     mesh.kill(signal)
   })
 }
-await new Promise<void>((resolve) => mesh.once('exit', (code) => {
-  process.exitCode = code ?? 1
-  resolve()
-}))
+await new Promise<void>((resolve) =>
+  mesh.once('exit', (code) => {
+    process.exitCode = code ?? 1
+    resolve()
+  }),
+)
 stopping = true
 for (const child of children) child.kill('SIGTERM')
 

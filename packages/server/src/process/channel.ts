@@ -1,0 +1,57 @@
+// The way to the supervisor. A process without one (started by hand, or orphaned) has nobody to serve and stops.
+
+import type { MeshGraph } from '@ripstop/kernel'
+import type { FromProcess, ToProcess } from '#supervisor'
+
+export interface Channel {
+  readonly send: (message: FromProcess) => void
+  /** Hears where the database is, now and whenever it moves. */
+  readonly onDatabase: (listener: (url: string) => void) => void
+  /** The graphs of the supervisor and of the other processes, as last heard. */
+  readonly otherGraphs: () => readonly MeshGraph[]
+  /** Resolves when the supervisor says stop, or is gone. */
+  readonly stopped: Promise<string>
+}
+
+export function openChannel(): Channel {
+  const stopping = Promise.withResolvers<string>()
+  let databaseUrl: string | undefined
+  let hearDatabase: ((url: string) => void) | undefined
+  let graphs: readonly MeshGraph[] = []
+  const send = (message: FromProcess): void => {
+    // A closed channel has no reader; that it closed is heard as `disconnect`.
+    if (process.connected) process.send?.(message, undefined, undefined, () => undefined)
+  }
+  process.on('message', (message: ToProcess) => {
+    switch (message.type) {
+      case 'ping':
+        send({ type: 'pong', id: message.id })
+        return
+      case 'database':
+        databaseUrl = message.url
+        hearDatabase?.(message.url)
+        return
+      case 'graphs':
+        graphs = message.graphs
+        return
+      case 'stop':
+        stopping.resolve('stop')
+        return
+      default:
+        message satisfies never
+    }
+  })
+  process.once('disconnect', () => stopping.resolve('the supervisor is gone'))
+  // Ctrl-C reaches every process of the terminal; the supervisor decides what it means and in which order we stop.
+  process.on('SIGINT', () => undefined)
+  process.on('SIGTERM', () => stopping.resolve('SIGTERM'))
+  return {
+    send,
+    onDatabase: (listener) => {
+      hearDatabase = listener
+      if (databaseUrl !== undefined) listener(databaseUrl)
+    },
+    otherGraphs: () => graphs,
+    stopped: process.connected ? stopping.promise : Promise.resolve('no supervisor'),
+  }
+}

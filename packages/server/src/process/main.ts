@@ -1,0 +1,82 @@
+// A role's process: reads its config, starts its role, tells the supervisor how it is, stops when told.
+
+import { parseArgs } from 'node:util'
+import { background, createEnv, type Env, isRipstopError, Mesh } from '@ripstop/kernel'
+import { type Config, loadConfig } from '#platform/config'
+import { createLog, logMesh, type ProcessLog } from '#platform/telemetry'
+import type { Terminal } from '../cli/terminal.ts'
+import { type Channel, openChannel } from './channel.ts'
+
+/** A role that runs: where it listens, if it does, and its end. */
+export interface RunningRole extends AsyncDisposable {
+  readonly address: string | undefined
+}
+
+export interface RoleDeps {
+  readonly env: Env
+  readonly log: ProcessLog
+  readonly config: Config
+  readonly mesh: Mesh
+  readonly channel: Channel
+}
+
+export type StartRole = (deps: RoleDeps) => Promise<RunningRole>
+
+const ROLES: Readonly<Record<Config['server']['roles'][number], () => Promise<StartRole>>> = {
+  edge: async () => (await import('./edge.ts')).startEdge,
+  work: async () => (await import('./work.ts')).startWork,
+}
+
+const GRAPH_EVERY_MS = 1_000
+
+/** `ripstop process ROLE`, started by the supervisor; ends with it. */
+export async function runProcess(terminal: Terminal): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: [...terminal.argv],
+    options: { config: { type: 'string' } },
+    allowPositionals: true,
+  })
+  const channel = openChannel()
+  try {
+    const role = positionals[0] === 'work' ? 'work' : 'edge'
+    const config = loadConfig({ env: terminal.env, cwd: terminal.cwd, configPath: values.config })
+    const log = createLog({ level: config.log.level, format: config.log.format, processName: role })
+    process.once('exit', () => log.flush())
+    await serve(role, { env: createEnv(), config, log, channel })
+    return 0
+  } catch (error) {
+    if (isRipstopError(error)) channel.send({ type: 'refused', code: error.code, message: error.message })
+    throw error
+  } finally {
+    if (process.connected) process.disconnect()
+  }
+}
+
+async function serve(role: keyof typeof ROLES, outside: Omit<RoleDeps, 'mesh'>): Promise<void> {
+  const { env, config, log, channel } = outside
+  const mesh = new Mesh(env)
+  logMesh(mesh, log)
+  const start = await ROLES[role]()
+  await using stack = new AsyncDisposableStack()
+  const drain = background(env)
+  stack.defer(async () => {
+    using limit = drain.within(config.server.shutdownMs)
+    await mesh.drain(limit)
+  })
+  const running = stack.use(await start({ ...outside, mesh }))
+  stack.defer(tellGraph(env, mesh, channel))
+  channel.send({ type: 'ready', address: running.address })
+  const why = await channel.stopped
+  log.info({ event: 'process.stopping', why })
+}
+
+/** Sends the graph once a second until the returned function is called. */
+function tellGraph(env: Env, mesh: Mesh, channel: Channel): () => void {
+  let cancel: () => void
+  const tell = (): void => {
+    channel.send({ type: 'graph', graph: mesh.graph() })
+    cancel = env.clock.schedule(GRAPH_EVERY_MS, tell)
+  }
+  tell()
+  return () => cancel()
+}

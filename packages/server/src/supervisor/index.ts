@@ -1,0 +1,2 @@
+export type { FromProcess, ToProcess } from './messages.ts'
+export { type Supervisor, startSupervisor } from './start.ts'
