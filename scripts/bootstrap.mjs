@@ -24,7 +24,8 @@ export function ensureInstalled() {
   const done = npm?.endsWith('.js')
     ? spawnSync(process.execPath, [npm, ...args], { cwd: root, stdio: ['ignore', 2, 2] })
     : spawnSync('npm', args, { cwd: root, stdio: ['ignore', 2, 2], shell: process.platform === 'win32' })
-  if (done.status !== 0) fail(`npm install failed${done.error ? `: ${done.error.message}` : ''}. Mend that and run the command again.`)
+  if (done.status !== 0)
+    fail(`npm install failed${done.error ? `: ${done.error.message}` : ''}. Mend that and run the command again.`)
   writeFileSync(marker, wanted)
 }
 
@@ -49,7 +50,9 @@ export function findNode() {
 
 /** The environment in which our own commands are found first. */
 export function environment(node) {
-  const path = [dirname(node), join(root, 'node_modules', '.bin'), process.env.PATH].join(process.platform === 'win32' ? ';' : ':')
+  const path = [dirname(node), join(root, 'node_modules', '.bin'), process.env.PATH].join(
+    process.platform === 'win32' ? ';' : ':',
+  )
   return { ...process.env, PATH: path }
 }
 

@@ -12,7 +12,10 @@ const node = findNode()
 const env = environment(node)
 ensureRedis()
 const chosen = process.argv.slice(2)
-const checks = chosen.length > 0 ? [] : [run('types', 'tsc', ['--noEmit']), run('lint', 'biome', ['check', '--error-on-warnings', '.'])]
+const checks =
+  chosen.length > 0
+    ? []
+    : [run('types', 'tsc', ['--noEmit']), run('lint', 'biome', ['check', '--error-on-warnings', '.'])]
 const tests = runTests()
 const failed = checks.filter((passed) => !passed).length + tests.failed
 process.stdout.write(`\n${checks.filter(Boolean).length + tests.passed} passed, ${failed} failed\n`)
@@ -21,7 +24,9 @@ process.exitCode = failed === 0 && tests.passed > 0 ? 0 : 1
 function run(name, command, args) {
   const startedMs = Date.now()
   const done = spawnSync(join(root, 'node_modules', '.bin', command), args, { cwd: root, env, stdio: 'inherit' })
-  process.stdout.write(`${name}: ${done.status === 0 ? 'ok' : 'FAILED'} in ${((Date.now() - startedMs) / 1000).toFixed(1)} s\n`)
+  process.stdout.write(
+    `${name}: ${done.status === 0 ? 'ok' : 'FAILED'} in ${((Date.now() - startedMs) / 1000).toFixed(1)} s\n`,
+  )
   return done.status === 0
 }
 
@@ -52,7 +57,9 @@ function ensureRedis() {
     spawnSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'redis-server'], quiet)
     if (found('redis-server')) return
   }
-  fail('the tests need a Redis: set REDIS_URL, or install redis-server (Debian: apt-get install redis-server; macOS: brew install redis).')
+  fail(
+    'the tests need a Redis: set REDIS_URL, or install redis-server (Debian: apt-get install redis-server; macOS: brew install redis).',
+  )
 }
 
 function found(command) {

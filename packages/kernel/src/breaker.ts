@@ -29,7 +29,7 @@ type BreakerState =
   | { readonly name: 'open'; readonly untilMs: number; readonly openMs: number }
   | { readonly name: 'half_open'; readonly openMs: number; readonly leases: Map<Lease, number>; passed: number }
 
-/** What `admit` hands out and `settle` takes back: 0 for a counted call, above it a half-open probe. */
+/** What `admit` hands out and `settle` takes back: the number of a closed period, or of one half-open probe. */
 export type Lease = number
 export const REFUSED: Lease = -1
 
@@ -47,6 +47,8 @@ export class Breaker {
   #sliceEndsMs: number
   #state: BreakerState = CLOSED
   #lastLease = 0
+  /** The lease of every call of this closed period: those of an earlier one are about a peer that has changed since. */
+  #closedLease: Lease = 0
 
   constructor(limits: BreakerLimits, nowMs: number, random: Random, onChange: (to: BreakerStateName) => void) {
     this.#limits = limits
@@ -65,7 +67,7 @@ export class Breaker {
   admit(nowMs: number, deadlineMs: number): Lease {
     if (this.#state.name !== 'closed') this.#elapse(nowMs)
     const state = this.#state
-    if (state.name === 'closed') return 0
+    if (state.name === 'closed') return this.#closedLease
     if (state.name === 'open' || state.leases.size >= this.#limits.probes) return REFUSED
     const lease = ++this.#lastLease
     state.leases.set(lease, deadlineMs)
@@ -79,7 +81,7 @@ export class Breaker {
 
   settle(lease: Lease, passed: boolean, nowMs: number): void {
     if (this.#state.name === 'closed') {
-      if (lease === 0) this.#count(passed, nowMs)
+      if (lease === this.#closedLease) this.#count(passed, nowMs)
       return
     }
     this.#elapse(nowMs)
@@ -149,6 +151,7 @@ export class Breaker {
     this.#passed.fill(0)
     this.#failed.fill(0)
     this.#sliceEndsMs = nowMs + this.#sliceMs
+    this.#closedLease = ++this.#lastLease
     this.#become(CLOSED)
   }
 

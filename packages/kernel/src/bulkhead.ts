@@ -3,7 +3,8 @@
 // its deadline, while a first-in queue serves only calls that are about to give up (Maurer, "Fail at Scale", ACM Queue
 // 2015, "adaptive LIFO").
 // Invariants:
-//   K1. Never more than `concurrent` permits out; a permit given back is given at most once to a waiter.
+//   K1. Never more than `concurrent` permits out; a permit given back is given at most once to a waiter, in a loop: waiters
+//       that give theirs back at once (an open breaker refuses them all) must not pile up on the stack.
 //   K2. Never more than `queue` waiters; a new one displaces the oldest.
 
 export interface BulkheadLimits {
@@ -22,6 +23,7 @@ export class Bulkhead {
   readonly #limits: BulkheadLimits
   readonly #waiters: Waiter[] = [] // oldest first
   #inUse = 0
+  #handingOver = false
 
   constructor(limits: BulkheadLimits) {
     this.#limits = limits
@@ -37,7 +39,8 @@ export class Bulkhead {
 
   /** True: you hold a permit and must `release` it once. */
   tryAcquire(): boolean {
-    if (this.#inUse >= this.#limits.concurrent) return false
+    // While places are handed over one may look free: it is not, nobody overtakes those who wait.
+    if (this.#inUse >= this.#limits.concurrent || this.#handingOver) return false
     this.#inUse++
     return true
   }
@@ -56,9 +59,18 @@ export class Bulkhead {
   }
 
   release(): void {
-    const waiter = this.#waiters.pop()
-    // The permit goes over to the waiter without being free in between: nobody can overtake.
-    if (waiter === undefined) this.#inUse--
-    else waiter.permitted()
+    this.#inUse--
+    if (this.#handingOver || this.#waiters.length === 0) return
+    this.#handingOver = true
+    try {
+      while (this.#inUse < this.#limits.concurrent) {
+        const waiter = this.#waiters.pop()
+        if (waiter === undefined) return
+        this.#inUse++
+        waiter.permitted()
+      }
+    } finally {
+      this.#handingOver = false
+    }
   }
 }

@@ -7,9 +7,11 @@
 //   L5. The deadline is armed at entry and covers all queueing; the call settles by it plus 50 ms plus the stall of the
 //       event loop, whatever the peer does. Its permit is released exactly once.
 //   L6. A deadline miss makes the link probe at once; one that was given less than a probe's time only raises suspicion.
-//   L7. A failed call says `sent`; a retry reads `retry`, `sent` and `idempotent`, nothing else. What refuses a call
-//       before it reaches the link (rate, bulkhead, breaker, a link that is down) is not tried again here: the caller is
-//       told when to come back.
+//   L7. A failed call says `sent`, and never `no` once bytes of any attempt may have gone out; a retry reads `retry`, `sent`
+//       and `idempotent`, nothing else. What refuses a call before it reaches the link (rate, bulkhead, breaker, a link
+//       that is down) is not tried again here: the caller is told when to come back.
+// Other people's code runs in the middle of ours: whoever gets this call's permit runs at once and may cancel this call,
+// so every step that gives something back looks afterwards whether the call is still its own.
 
 import { type Breaker, type Lease, REFUSED } from './breaker.ts'
 import type { RetryBudget } from './budget.ts'
@@ -53,6 +55,8 @@ export interface CallHost<R> {
   readonly rate: TokenBucket | undefined
   /** The generation that calls go to now. */
   readonly serving: Generation<R> | undefined
+  /** The application is closing the link or has: nothing is worth waiting for. */
+  readonly closing: boolean
   fault(error: unknown): RipstopError | undefined
   downError(): RipstopError
   awaitUp(call: UpWaiter): void
@@ -102,7 +106,8 @@ export class Call<R, T> extends Ctx implements Waiter, UpWaiter, AnyCall {
   readonly #run: (resource: R, ctx: Ctx) => PromiseLike<T> | T
   readonly #options: CallOptions<T> | undefined
   readonly #startedMs: number
-  #attemptMs: number
+  /** When the peer was given this attempt. */
+  #givenMs: number
   #resolve!: (value: T) => void
   #reject!: (error: unknown) => void
   #phase: Phase = 'new'
@@ -127,11 +132,15 @@ export class Call<R, T> extends Ctx implements Waiter, UpWaiter, AnyCall {
     this.#run = run
     this.#options = options
     this.#startedMs = nowMs
-    this.#attemptMs = nowMs
+    this.#givenMs = nowMs
     this.promise = new Promise<T>((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
     })
+  }
+
+  get #over(): boolean {
+    return this.#phase === 'settled'
   }
 
   get generationNumber(): number {
@@ -139,41 +148,46 @@ export class Call<R, T> extends Ctx implements Waiter, UpWaiter, AnyCall {
   }
 
   start(): Promise<T> {
-    this.attach()
     this.#host.budget.deposit()
     const reason = this.reason
-    if (reason !== undefined) this.onCancel(reason)
-    else this.#try(this.#startedMs)
+    if (reason !== undefined) {
+      this.onCancel(reason)
+      return this.promise
+    }
+    this.attach()
+    this.#try(this.#startedMs)
     return this.promise
   }
 
   #try(nowMs: number): void {
     const host = this.#host
-    this.#attemptMs = nowMs
     if (this.deadlineAt <= nowMs) return this.onDue()
     if (host.rate !== undefined) {
       const waitMs = host.rate.take(nowMs)
       if (waitMs > 0) return this.#refuse('RATE_LIMITED', 'calls come faster than its rate allows', waitMs)
     }
-    if (host.bulkhead.tryAcquire()) return this.permitted()
+    if (host.bulkhead.tryAcquire()) return this.#admit(nowMs)
     this.#phase = 'queued'
     host.bulkhead.enqueue(this)
   }
 
   /** @internal The bulkhead has a place. */
   permitted(): void {
+    this.#admit(this.#host.env.clock.monoMs())
+  }
+
+  #admit(nowMs: number): void {
     this.#hasPermit = true
     const host = this.#host
     if (host.breaker !== undefined) {
-      const nowMs = host.env.clock.monoMs()
       this.#lease = host.breaker.admit(nowMs, this.deadlineAt)
       if (this.#lease === REFUSED) {
         return this.#refuse('BREAKER_OPEN', 'most recent calls failed', host.breaker.retryAfterMs(nowMs))
       }
     }
     const generation = host.serving
-    if (generation !== undefined) return this.#runOn(generation)
-    if (host.guarantees.whenDown === 'fast') return this.#fail(host.downError(), 'refused')
+    if (generation !== undefined) return this.#runOn(generation, nowMs)
+    if (host.closing || host.guarantees.whenDown === 'fast') return this.#fail(host.downError())
     this.#phase = 'waiting'
     host.awaitUp(this)
   }
@@ -187,38 +201,55 @@ export class Call<R, T> extends Ctx implements Waiter, UpWaiter, AnyCall {
   up(): void {
     const generation = this.#host.serving
     if (generation === undefined) this.#host.awaitUp(this)
-    else this.#runOn(generation)
+    else this.#runOn(generation, this.#host.env.clock.monoMs())
   }
 
   /** @internal The application closed the link. */
   closed(): void {
-    this.#fail(this.#host.downError(), 'refused')
+    this.#fail(this.#host.downError())
   }
 
-  #runOn(generation: Generation<R>): void {
+  #runOn(generation: Generation<R>, nowMs: number): void {
     this.#phase = 'running'
     this.#generation = generation
+    this.#givenMs = nowMs
     this.#host.began(this, generation)
     const attempt = this.attempt
+    let result: PromiseLike<T> | T
     try {
-      const result = this.#run(generation.resource, this)
-      if (!isThenable(result)) return this.#answered(result, attempt)
-      result.then(
-        (value) => this.#answered(value, attempt),
-        (error) => this.#threw(error, attempt),
-      )
+      result = this.#run(generation.resource, this)
+      if (isThenable(result)) {
+        // A foreign thenable may resolve with another one, whose time must count too: Promise.resolve unwraps them all.
+        Promise.resolve(result).then(
+          (value) => this.#answered(value, attempt, true),
+          (error) => this.#threw(error, attempt),
+        )
+        return
+      }
     } catch (error) {
-      this.#threw(error, attempt)
+      return this.#threw(error, attempt)
     }
+    this.#answered(result, attempt, false)
   }
 
-  #answered(value: T, attempt: number): void {
+  /** `proof`: time has passed between question and answer, so the peer may have been asked. */
+  #answered(value: T, attempt: number, proof: boolean): void {
     if (this.#phase !== 'running' || this.attempt !== attempt) return
     const host = this.#host
     const nowMs = host.env.clock.monoMs()
-    if (this.#generation !== undefined) host.proved(this.#generation, nowMs)
-    const failure = this.#options?.failed?.(value)
-    this.#leavePeer(failure === undefined, nowMs)
+    if (proof && this.#generation !== undefined) host.proved(this.#generation, nowMs)
+    let failure: RipstopError | undefined
+    try {
+      failure = this.#options?.failed?.(value)
+    } catch (error) {
+      return this.#threw(error, attempt)
+    }
+    if (failure === undefined) this.#leavePeer(true, nowMs)
+    else {
+      this.#sent = 'maybe'
+      this.#leavePeer(blames(failure), nowMs)
+    }
+    if (this.#phase !== 'running') return
     if (failure !== undefined && this.#retry(failure, nowMs)) return
     this.#settle(failure === undefined ? 'ok' : 'failed', nowMs)
     this.#resolve(value)
@@ -226,18 +257,15 @@ export class Call<R, T> extends Ctx implements Waiter, UpWaiter, AnyCall {
 
   #threw(error: unknown, attempt: number): void {
     if (this.#phase !== 'running' || this.attempt !== attempt) return
-    const host = this.#host
-    const nowMs = host.env.clock.monoMs()
-    const fault = host.fault(error)
-    if (fault === undefined) {
-      // The peer answered, with an answer that the caller did not like: the way to it is proved.
-      if (this.#generation !== undefined) host.proved(this.#generation, nowMs)
-      this.#leavePeer(true, nowMs)
-      this.#settle('failed', nowMs)
-      this.#reject(error)
-      return
-    }
-    this.#failAttempt(fault, nowMs)
+    const nowMs = this.#host.env.clock.monoMs()
+    const fault = this.#host.fault(error)
+    if (fault !== undefined) return this.#failAttempt(fault, nowMs)
+    // The peer answered, with an answer that the caller did not like; or the caller's own code failed. Nothing is held
+    // against the peer; but nothing is proved either, else a caller's defect would vouch for a dead peer.
+    this.#leavePeer(true, nowMs)
+    if (this.#phase !== 'running') return
+    this.#settle('failed', nowMs)
+    this.#reject(error)
   }
 
   /** @internal The generation under it is gone. */
@@ -249,23 +277,33 @@ export class Call<R, T> extends Ctx implements Waiter, UpWaiter, AnyCall {
 
   #failAttempt(fault: RipstopError, nowMs: number): void {
     if (fault.sent !== 'no') this.#sent = 'maybe'
-    this.#leavePeer(false, nowMs)
-    if (this.#retry(fault, nowMs)) return
+    this.#leavePeer(blames(fault), nowMs)
+    if (this.#phase !== 'running' || this.#retry(fault, nowMs)) return
     this.#settle('failed', nowMs)
-    this.#reject(fault)
+    this.#reject(this.#stated(fault))
+  }
+
+  /** What the caller hears must fit the whole call, not its last attempt (L7). */
+  #stated(error: RipstopError): RipstopError {
+    if (error.sent === this.#sent) return error
+    const { code, message, details, retryAfterMs } = error
+    const told = { cause: error, details, sent: this.#sent }
+    return new RipstopError(code, message, retryAfterMs === undefined ? told : { ...told, retryAfterMs })
   }
 
   /** Gives back what the attempt held; `passed` is what the breaker hears, undefined: nothing. */
   #leavePeer(passed: boolean | undefined, nowMs: number): void {
     const host = this.#host
-    if (this.#generation !== undefined) {
-      host.ended(this, this.#generation)
+    const generation = this.#generation
+    if (generation !== undefined) {
       this.#generation = undefined
+      host.ended(this, generation)
     }
-    if (this.#lease !== REFUSED) {
-      if (passed === undefined) host.breaker?.forget(this.#lease)
-      else host.breaker?.settle(this.#lease, passed, nowMs)
+    const lease = this.#lease
+    if (lease !== REFUSED) {
       this.#lease = REFUSED
+      if (passed === undefined) host.breaker?.forget(lease)
+      else host.breaker?.settle(lease, passed, nowMs)
     }
     if (this.#hasPermit) {
       this.#hasPermit = false
@@ -279,7 +317,8 @@ export class Call<R, T> extends Ctx implements Waiter, UpWaiter, AnyCall {
     if (fault.sent !== 'no' && this.#options?.idempotent !== true) return false
     const ceilingMs = Math.min(retry.capMs, retry.baseMs * 2 ** this.attempt)
     const pauseMs = Math.max(ceilingMs * this.env.random(), fault.retryAfterMs ?? 0)
-    if (nowMs + pauseMs >= this.deadlineAt || !this.#host.budget.spend(nowMs)) return false
+    // Written so that a pause of NaN (a peer's odd Retry-After) is none.
+    if (!(nowMs + pauseMs < this.deadlineAt) || !this.#host.budget.spend(nowMs)) return false
     this.#phase = 'pausing'
     this.attempt++
     this.#host.retried()
@@ -289,28 +328,29 @@ export class Call<R, T> extends Ctx implements Waiter, UpWaiter, AnyCall {
   }
 
   #refuse(code: 'RATE_LIMITED' | 'BREAKER_OPEN' | 'OVERLOADED', why: string, retryAfterMs: number): void {
-    const error = new RipstopError(code, `link ${this.#host.name}: ${why}`, {
-      sent: this.#sent,
-      retryAfterMs: Math.ceil(retryAfterMs),
-    })
-    this.#fail(error, 'refused')
+    const message = `link ${this.#host.name}: ${why}`
+    this.#fail(new RipstopError(code, message, { sent: this.#sent, retryAfterMs: Math.ceil(retryAfterMs) }))
   }
 
   /** Ends the call without having asked the peer (in this attempt). */
-  #fail(error: RipstopError, outcome: CallOutcome): void {
-    if (this.#phase === 'settled') return
+  #fail(error: RipstopError): void {
+    if (this.#over) return
     const nowMs = this.#host.env.clock.monoMs()
     this.#leavePeer(undefined, nowMs)
-    this.#settle(outcome, nowMs)
-    this.#reject(error)
+    if (this.#over) return
+    this.#settle('refused', nowMs)
+    this.#reject(this.#stated(error))
   }
 
   #settle(outcome: CallOutcome, nowMs: number): void {
     this.#phase = 'settled'
-    this[Symbol.dispose]()
+    this.end()
     if (this.#pause !== undefined) this.env.wheel.disarm(this.#pause)
     this.#host.settled(outcome, nowMs - this.#startedMs)
   }
+
+  /** The function gets this as its ctx: what it disposes of there must not take the deadline off the call (L5). */
+  override [Symbol.dispose](): void {}
 
   /** @internal The deadline passed or the caller cancelled. */
   protected override onCancel(reason: RipstopError): void {
@@ -324,7 +364,7 @@ export class Call<R, T> extends Ctx implements Waiter, UpWaiter, AnyCall {
     if (phase === 'running') this.#sent = 'maybe'
     this.#leavePeer(late && phase === 'running' ? false : undefined, nowMs)
     this.#settle(late ? 'deadline' : 'cancelled', nowMs)
-    if (late && phase === 'running') host.suspected('a call missed its deadline', nowMs - this.#attemptMs)
+    if (late && phase === 'running') host.suspected('a call missed its deadline', nowMs - this.#givenMs)
     const did = phase === 'running' ? 'no answer came' : `it was still ${phase}`
     const message = late ? `link ${host.name}: the deadline passed, ${did}` : reason.message
     this.#reject(
@@ -337,6 +377,15 @@ export class Call<R, T> extends Ctx implements Waiter, UpWaiter, AnyCall {
   }
 }
 
+/** What the breaker hears of a fault: nothing if the same request would fail again anyway, for then it is the request's. */
+function blames(fault: RipstopError): false | undefined {
+  return fault.retry ? false : undefined
+}
+
 function isThenable<T>(value: PromiseLike<T> | T): value is PromiseLike<T> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+  return (
+    ((typeof value === 'object' && value !== null) || typeof value === 'function') &&
+    'then' in value &&
+    typeof value.then === 'function'
+  )
 }

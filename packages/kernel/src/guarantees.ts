@@ -101,7 +101,7 @@ function findProblems(guarantees: Guarantees): string[] {
   check('budget.perSecond', guarantees.budget.perSecond, 0.001, 1_000)
   check('bulkhead.concurrent', guarantees.bulkhead.concurrent, 1, 100_000)
   check('bulkhead.queue', guarantees.bulkhead.queue, 0, 100_000)
-  check('openDeadlineMs', guarantees.openDeadlineMs, 1, 60_000)
+  check('openDeadlineMs', guarantees.openDeadlineMs, 1, 3_600_000)
   check('probeDeadlineMs', guarantees.probeDeadlineMs, 1, 60_000)
   check('backoffBaseMs', guarantees.backoffBaseMs, 1, 60_000)
   check('backoffCapMs', guarantees.backoffCapMs, guarantees.backoffBaseMs, 600_000)

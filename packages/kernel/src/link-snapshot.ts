@@ -42,3 +42,11 @@ export type LinkNotice =
       readonly active: boolean
       readonly wallMs: number
     }
+  /** The adapter threw where it must not (`what`: close, fault, pool, renew): a defect of it, which the link survived. */
+  | {
+      readonly type: 'defect'
+      readonly link: string
+      readonly what: string
+      readonly why: string
+      readonly wallMs: number
+    }

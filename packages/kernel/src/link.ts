@@ -1,27 +1,21 @@
 // Link. One fiber that owns disposable generations of a resource and is itself never replaced: it carries out what the
-// pure machine in link-state.ts decides, and lets calls through to the generation that serves.
+// pure machine in link-step.ts decides, and lets calls through to the generation that serves. Adapters, calls and
+// listeners may report back in the middle of a step: events are taken one at a time, each carried out to its end, and
+// what an adapter throws where it must not becomes a notice, for a step that broke off would leave the link stuck (L1).
 
 import type { Adapter } from './adapter.ts'
 import { Breaker } from './breaker.ts'
 import { RetryBudget } from './budget.ts'
 import { Bulkhead } from './bulkhead.ts'
-import {
-  type AnyCall,
-  Call,
-  type CallHost,
-  type CallOptions,
-  type CallOutcome,
-  type Generation,
-  type UpWaiter,
-} from './call.ts'
-import { background, type Ctx, type Env } from './ctx.ts'
+import { Call, type CallHost, type CallOptions, type CallOutcome } from './call.ts'
+import type { Ctx, Env } from './ctx.ts'
 import { Degradation } from './degradation.ts'
 import { hasCode, isRipstopError, RipstopError } from './errors.ts'
+import { Generations, messageOf } from './generations.ts'
 import { createGuarantees, type Guarantees, type GuaranteesInput } from './guarantees.ts'
 import { createLinkMetrics, type LinkMetrics } from './link-metrics.ts'
 import type { LinkNotice, LinkSnapshot, Transition } from './link-snapshot.ts'
 import {
-  type CloseCause,
   INITIAL_LINK_STATE,
   type LinkAction,
   type LinkEvent,
@@ -31,9 +25,9 @@ import {
 } from './link-state.ts'
 import { stepLink } from './link-step.ts'
 import type { Metrics } from './metrics.ts'
-import { openResource, probeResource, TimerEntry } from './proving.ts'
+import { TimerEntry } from './proving.ts'
 import { TokenBucket } from './rate.ts'
-import { CallsUnderWay } from './under-way.ts'
+import { UpWaiters } from './up-waiters.ts'
 
 const TRANSITIONS_KEPT = 32
 
@@ -49,22 +43,18 @@ export class Link<R> {
   readonly #adapter: Adapter<R>
   readonly #deps: LinkDeps
   readonly #env: Env
-  readonly #root: Ctx
   readonly #host: CallHost<R>
   readonly #bulkhead: Bulkhead
   readonly #breaker: Breaker | undefined
   readonly #budget: RetryBudget
   readonly #meters: LinkMetrics
-  readonly #generations = new Map<number, Generation<R>>()
-  readonly #preparing = new Map<number, Ctx>()
+  readonly #generations: Generations<R>
   readonly #timers: Readonly<Record<LinkTimer, TimerEntry>>
-  readonly #upWaiters = new Set<UpWaiter>()
+  readonly #upWaiters = new UpWaiters()
+  readonly #events: LinkEvent[] = []
+  #stepping = false
   readonly #transitions: Transition[] = []
-  readonly #underWay = new CallsUnderWay()
-  readonly #retired = new Map<Generation<R>, CloseCause>()
   #state: LinkState = INITIAL_LINK_STATE
-  #serving: Generation<R> | undefined
-  #lastProofMs: number | undefined
   readonly #degradation: Degradation | undefined
 
   /** @internal Made by `Mesh.link`. */
@@ -74,7 +64,6 @@ export class Link<R> {
     this.#adapter = adapter
     this.#deps = deps
     this.#env = deps.env
-    this.#root = background(deps.env)
     const nowMs = deps.env.clock.monoMs()
     const { breaker, bulkhead, budget } = this.guarantees
     this.#bulkhead = new Bulkhead(bulkhead)
@@ -89,6 +78,13 @@ export class Link<R> {
       heartbeat: new TimerEntry(() => this.#dispatch({ type: 'heartbeat_due' })),
       renew: new TimerEntry(() => this.#renewDue()),
     }
+    this.#generations = new Generations(adapter, {
+      env: deps.env,
+      openDeadlineMs: this.guarantees.openDeadlineMs,
+      probeDeadlineMs: this.guarantees.probeDeadlineMs,
+      dispatch: (event) => this.#dispatch(event),
+      defect: (what, error) => this.#defect(what, error),
+    })
     this.#host = this.#createHost(nowMs)
   }
 
@@ -145,28 +141,11 @@ export class Link<R> {
     }
   }
 
-  /** Resolves once the link is up; rejects when `ctx` is over. */
-  whenUp(ctx: Ctx): Promise<void> {
-    if (this.#serving !== undefined) return Promise.resolve()
-    return new Promise((resolve, reject) => {
-      const over = (): void => {
-        this.#upWaiters.delete(waiter)
-        reject(ctx.signal.reason)
-      }
-      const waiter: UpWaiter = {
-        up: () => {
-          ctx.signal.removeEventListener('abort', over)
-          resolve()
-        },
-        closed: () => {
-          ctx.signal.removeEventListener('abort', over)
-          reject(this.#host.downError())
-        },
-      }
-      if (ctx.signal.aborted) return reject(ctx.signal.reason)
-      ctx.signal.addEventListener('abort', over, { once: true })
-      this.#upWaiters.add(waiter)
-    })
+  /** Resolves once the link is up; rejects when `ctx` is over, and with LINK_CLOSED if the application closes the link. */
+  async whenUp(ctx: Ctx): Promise<void> {
+    if (this.#generations.serving !== undefined) return
+    if (this.#isClosing) throw this.#downError()
+    return this.#upWaiters.wait(ctx, () => this.#downError())
   }
 
   /**
@@ -174,22 +153,19 @@ export class Link<R> {
    * resolves when closed. `start` opens it again.
    */
   async drain(ctx: Ctx): Promise<void> {
+    const state = this.#state
+    const upTo = 'lastGeneration' in state ? state.lastGeneration : state.generation
     this.#dispatch({ type: 'drain' })
-    for (const waiter of [...this.#upWaiters]) {
-      this.#upWaiters.delete(waiter)
-      waiter.closed()
-    }
-    if (this.state === 'draining') await this.#underWay.idle(ctx.signal)
+    await this.#generations.underWay.idle(ctx.signal)
     this.#dispatch({ type: 'drained' })
-    for (const generation of [...this.#generations.values()])
-      this.#close(generation, 'drained', 'closed by the application')
+    this.#generations.closeRetired(upTo, 'closed by the application') // what a `start` opened meanwhile is not ours
   }
 
   snapshot(): LinkSnapshot {
     const nowMs = this.#env.clock.monoMs()
     const state = this.#state
-    const serving = this.#serving
-    const ageMs = this.#lastProofMs === undefined ? undefined : nowMs - this.#lastProofMs
+    const { serving, lastProofMs } = this.#generations
+    const ageMs = lastProofMs === undefined ? undefined : nowMs - lastProofMs
     return {
       name: this.name,
       kind: this.#adapter.kind,
@@ -199,16 +175,16 @@ export class Link<R> {
       generation:
         ('generation' in state ? state.generation : undefined) ??
         ('lastGeneration' in state ? state.lastGeneration : 0),
-      lastProofMonoMs: this.#lastProofMs,
+      lastProofMonoMs: lastProofMs,
       lastProofWallMs: ageMs === undefined ? undefined : this.#env.clock.wallMs() - ageMs,
       lastProofAgeMs: ageMs,
       inFlight: this.#bulkhead.inUse,
-      waiting: this.#bulkhead.waiting + this.#upWaiters.size,
-      oldestOverdueMs: this.#underWay.oldestOverdueMs(nowMs),
+      waiting: this.#bulkhead.waiting + this.#upWaiters.count,
+      oldestOverdueMs: this.#generations.underWay.oldestOverdueMs(nowMs),
       breaker: this.#breaker?.state(nowMs) ?? 'none',
       retryBudget: this.#budget.available(nowMs),
       degradation: this.#degradation?.snapshot(),
-      pool: serving === undefined ? undefined : this.#adapter.pool?.(serving.resource),
+      pool: serving === undefined ? undefined : this.#guarded('pool', () => this.#adapter.pool?.(serving.resource)),
       recoverWithinMs: this.guarantees.recoverWithinMs,
       transitions: [...this.#transitions],
     }
@@ -216,6 +192,7 @@ export class Link<R> {
 
   #createHost(nowMs: number): CallHost<R> {
     const link = this
+    const generations = this.#generations
     return {
       name: this.name,
       env: this.#env,
@@ -225,18 +202,21 @@ export class Link<R> {
       breaker: this.#breaker,
       rate: this.guarantees.rate === undefined ? undefined : new TokenBucket(this.guarantees.rate, nowMs),
       get serving() {
-        return link.#serving
+        return generations.serving
       },
-      fault: (error) => (isRipstopError(error) ? error : this.#adapter.fault(error)),
+      get closing() {
+        return link.#isClosing
+      },
+      fault: (error) => this.#fault(error),
       downError: () => this.#downError(),
-      awaitUp: (call) => void this.#upWaiters.add(call),
-      leaveUp: (call) => void this.#upWaiters.delete(call),
-      began: (call, generation) => {
-        generation.underWay++
-        this.#underWay.add(call)
+      awaitUp: (call) => this.#upWaiters.add(call),
+      leaveUp: (call) => this.#upWaiters.leave(call),
+      began: (call, generation) => generations.began(call, generation),
+      ended: (call, generation) => generations.ended(call, generation),
+      proved: (generation, nowMs) => {
+        generations.proved(generation, nowMs)
+        if (this.#state.name === 'degraded') this.#dispatch({ type: 'proved', generation: generation.number })
       },
-      ended: (call, generation) => this.#ended(call, generation),
-      proved: (generation, nowMs) => this.#proved(generation, nowMs),
       suspected: (why, givenMs) =>
         this.#dispatch({ type: 'suspected', why, probe: givenMs >= this.guarantees.probeDeadlineMs }),
       retried: () => this.#meters.retried(),
@@ -246,40 +226,50 @@ export class Link<R> {
 
   // The machine
 
+  get #isClosing(): boolean {
+    return this.#state.name === 'draining' || this.#state.name === 'closed'
+  }
+
   #dispatch(event: LinkEvent): void {
+    this.#events.push(event)
+    if (this.#stepping) return
+    this.#stepping = true
+    try {
+      for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) this.#step(next)
+    } finally {
+      this.#stepping = false
+    }
+  }
+
+  #step(event: LinkEvent): void {
     const before = this.#state
     const world = {
       nowMs: this.#env.clock.monoMs(),
       random: this.#env.random(),
-      lastProofMs: this.#serving?.lastProofMs ?? 0,
+      lastProofMs: this.#generations.serving?.lastProofMs ?? 0,
     }
     const { state, actions } = stepLink(before, event, world, this.guarantees)
     this.#state = state
-    if (state.name !== 'up' && state.name !== 'degraded' && state.name !== 'draining') this.#serving = undefined
+    if (state.name !== 'up' && state.name !== 'degraded') this.#generations.serveNone()
     for (const action of actions) this.#act(action)
+    if (this.#isClosing) this.#upWaiters.closed()
     if (before.name !== state.name) this.#changed(before.name, state, event)
   }
 
   #act(action: LinkAction): void {
     switch (action.type) {
       case 'open':
-        void this.#open(action.generation)
+        this.#meters.attempted()
+        void this.#generations.open(action.generation)
         return
       case 'probe':
-        void this.#probe(action.generation)
+        void this.#generations.probe(action.generation)
         return
-      case 'close': {
-        this.#preparing.get(action.generation)?.cancel(new RipstopError('LINK_LOST', action.why))
-        const generation = this.#generations.get(action.generation)
-        if (generation !== undefined) this.#retire(generation, action.because, action.why)
-        return
-      }
+      case 'close':
+        return this.#generations.close(action.generation, action.because, action.why)
       case 'serve':
-        this.#serving = this.#generations.get(action.generation)
-        for (const waiter of [...this.#upWaiters]) {
-          this.#upWaiters.delete(waiter)
-          waiter.up()
-        }
+        this.#generations.serve(action.generation)
+        this.#upWaiters.up()
         return
       case 'set_timer':
         this.#env.wheel.arm(this.#timers[action.timer], this.#env.clock.monoMs() + action.delayMs)
@@ -289,36 +279,6 @@ export class Link<R> {
         return
       default:
         return action satisfies never
-    }
-  }
-
-  async #open(number: number): Promise<void> {
-    const ctx = this.#root.within(this.guarantees.openDeadlineMs)
-    this.#preparing.set(number, ctx)
-    this.#meters.attempted()
-    try {
-      const resource = await openResource(this.#adapter, ctx, {
-        lost: (why) => this.#dispatch({ type: 'lost', generation: number, why: messageOf(why) }),
-      })
-      this.#preparing.delete(number)
-      this.#generations.set(number, { number, resource, underWay: 0, lastProofMs: 0 })
-      this.#dispatch({ type: 'opened', generation: number })
-    } catch (error) {
-      this.#preparing.delete(number)
-      this.#dispatch({ type: 'open_failed', generation: number, why: messageOf(error) })
-    }
-  }
-
-  async #probe(number: number): Promise<void> {
-    const generation = this.#generations.get(number)
-    assertHeld(generation, number)
-    try {
-      await probeResource(this.#adapter, generation.resource, this.#root, this.guarantees.probeDeadlineMs)
-      this.#markProof(generation, this.#env.clock.monoMs())
-      this.#dispatch({ type: 'probe_passed', generation: number })
-    } catch (error) {
-      const silent = !hasCode(error, 'PEER_WRONG_ROLE')
-      this.#dispatch({ type: 'probe_failed', generation: number, why: messageOf(error), silent })
     }
   }
 
@@ -333,9 +293,9 @@ export class Link<R> {
   }
 
   #renewDue(): void {
-    const serving = this.#serving
+    const { serving } = this.#generations
     if (serving !== undefined && this.#adapter.renew !== undefined) {
-      this.#adapter.renew(serving.resource)
+      this.#guarded('renew', () => this.#adapter.renew?.(serving.resource))
       const delayMs = this.guarantees.maxAgeMs * (0.5 + this.#env.random())
       if (delayMs !== Number.POSITIVE_INFINITY) this.#act({ type: 'set_timer', timer: 'renew', delayMs })
       return
@@ -343,49 +303,19 @@ export class Link<R> {
     this.#dispatch({ type: 'renew_due' })
   }
 
-  // Generations
-
-  #retire(generation: Generation<R>, because: CloseCause, why: string): void {
-    const mayFinish = because === 'renewed' || (because === 'lost' && !this.#adapter.sharedFate)
-    if (mayFinish && generation.underWay > 0) {
-      // Closed by #ended with its last call: each is bounded by its own deadline (L5).
-      this.#retired.set(generation, because)
-      return
+  /** Errors of ours speak for themselves, even after a worker or a queue took their class from them. */
+  #fault(error: unknown): RipstopError | undefined {
+    if (error instanceof RipstopError) return error
+    if (isRipstopError(error)) {
+      const { code, message, details, sent = 'maybe' } = error
+      return new RipstopError(code, message, { cause: error, details, sent })
     }
-    this.#close(generation, because, why)
-  }
-
-  #close(generation: Generation<R>, because: CloseCause, why: string): void {
-    if (!this.#generations.delete(generation.number)) return
-    this.#retired.delete(generation)
-    if (this.#serving === generation) this.#serving = undefined
-    this.#adapter.close(generation.resource, because)
-    this.#underWay.lose(generation.number, why)
-  }
-
-  // Calls
-
-  #ended(call: AnyCall, generation: Generation<R>): void {
-    this.#underWay.remove(call)
-    generation.underWay--
-    if (generation.underWay > 0 || this.#retired.size === 0) return
-    const because = this.#retired.get(generation)
-    if (because !== undefined) this.#close(generation, because, because)
-  }
-
-  #proved(generation: Generation<R>, nowMs: number): void {
-    this.#markProof(generation, nowMs)
-    if (this.#state.name === 'degraded') this.#dispatch({ type: 'proved', generation: generation.number })
-  }
-
-  #markProof(generation: Generation<R>, nowMs: number): void {
-    generation.lastProofMs = nowMs
-    this.#lastProofMs = nowMs
+    return this.#guarded('fault', () => this.#adapter.fault(error))
   }
 
   #downError(): RipstopError {
     const state = this.#state
-    if (state.name === 'closed' || state.name === 'draining') {
+    if (this.#isClosing) {
       return new RipstopError('LINK_CLOSED', `link ${this.name} is closed`, { sent: 'no' })
     }
     const why = state.name === 'down' ? state.why : `it is ${state.name}`
@@ -398,22 +328,23 @@ export class Link<R> {
 
   // What people see
 
+  /** Runs what an adapter must not throw from. If it does, that is told, and the link goes on. */
+  #guarded<T>(what: string, run: () => T): T | undefined {
+    try {
+      return run()
+    } catch (error) {
+      this.#defect(what, error)
+      return undefined
+    }
+  }
+
+  #defect(what: string, error: unknown): void {
+    const wallMs = this.#env.clock.wallMs()
+    this.#deps.notify({ type: 'defect', link: this.name, what, why: messageOf(error), wallMs })
+  }
+
   #breakerChanged(to: string): void {
     this.#meters.breakerBecame(to)
     this.#deps.notify({ type: 'breaker', link: this.name, to, wallMs: this.#env.clock.wallMs() })
   }
-}
-
-/** The machine probes only what it was told is open, and closes only what it then no longer asks for. */
-function assertHeld<G>(generation: G | undefined, number: number): asserts generation is G {
-  if (generation === undefined) throw new Error(`generation ${number} is probed but not held`)
-}
-
-function messageOf(error: unknown): string {
-  if (error instanceof Error) {
-    const code =
-      'code' in error && typeof error.code === 'string' && !error.message.includes(error.code) ? `${error.code}: ` : ''
-    return `${code}${error.message}`.slice(0, 300)
-  }
-  return String(error).slice(0, 300)
 }

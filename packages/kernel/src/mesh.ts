@@ -65,13 +65,21 @@ export class Mesh {
    */
   link<R>(name: string, adapter: Adapter<R>, guarantees: GuaranteesInput, to?: Component): Link<R> {
     if (this.#links.has(name)) throw new RipstopError('CONFIG_INVALID', `a link named ${name} exists already`)
+    const failures = this.metrics.counter('mesh_listener_failures_total', 'Listeners that threw', { link: name })
     const notify = (notice: LinkNotice): void => {
-      for (const listener of this.#listeners) listener(notice)
+      for (const listener of this.#listeners) {
+        try {
+          listener(notice)
+        } catch {
+          // A watcher's defect is no reason for the link to fail; that it happened shows in the metrics.
+          failures.add(1)
+        }
+      }
     }
     const link = new Link(name, adapter, guarantees, { env: this.env, metrics: this.metrics, notify })
     this.#links.set(name, link)
     const component = to ?? { name: name.split('.')[0] ?? name, kind: 'service' }
-    this.component(component)
+    if (to !== undefined || !this.#components.has(component.name)) this.component(component)
     this.#leadsTo.set(name, component.name)
     return link
   }
@@ -93,7 +101,7 @@ export class Mesh {
     return [...this.#links.values()]
   }
 
-  /** Tells of transitions, breakers and degradations until the returned function is called. Listeners must not throw. */
+  /** Tells of transitions, breakers and degradations until the returned function is called. Listeners should not throw: what they throw is only counted. */
   listen(listener: NoticeListener): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)

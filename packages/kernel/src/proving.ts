@@ -24,9 +24,14 @@ export class TimerEntry extends WheelEntry {
 
 /**
  * Opens a generation. Rejects by `ctx`'s deadline or cancel even if the adapter ignores it; a resource that comes too
- * late is closed, so nothing leaks.
+ * late is handed to `discard`, so nothing leaks.
  */
-export function openResource<R>(adapter: Adapter<R>, ctx: Ctx, events: GenerationEvents): Promise<R> {
+export function openResource<R>(
+  adapter: Adapter<R>,
+  ctx: Ctx,
+  events: GenerationEvents,
+  discard: (resource: R) => void,
+): Promise<R> {
   return new Promise((resolve, reject) => {
     let over = false
     const fail = (error: unknown): void => {
@@ -35,8 +40,8 @@ export function openResource<R>(adapter: Adapter<R>, ctx: Ctx, events: Generatio
       reject(error)
     }
     ctx.signal.addEventListener('abort', () => fail(ctx.signal.reason), { once: true })
-    adapter.open(ctx, events).then((resource) => {
-      if (over) return adapter.close(resource, 'lost')
+    attempt(() => adapter.open(ctx, events)).then((resource) => {
+      if (over) return discard(resource)
       ctx[Symbol.dispose]()
       resolve(resource)
     }, fail)
@@ -62,7 +67,7 @@ export function probeResource<R>(adapter: Adapter<R>, resource: R, parent: Ctx, 
       wheel.disarm(timer)
       ctx[Symbol.dispose]()
     }
-    adapter.probe(resource, ctx).then(
+    attempt(() => adapter.probe(resource, ctx)).then(
       () => {
         end()
         resolve()
@@ -73,4 +78,9 @@ export function probeResource<R>(adapter: Adapter<R>, resource: R, parent: Ctx, 
       },
     )
   })
+}
+
+/** An adapter that throws instead of rejecting is treated alike. */
+async function attempt<T>(ask: () => Promise<T>): Promise<T> {
+  return ask()
 }

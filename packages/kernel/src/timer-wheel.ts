@@ -3,7 +3,8 @@
 // A hashed wheel with linked slots: Varghese & Lauck, "Hashed and Hierarchical Timing Wheels", SOSP 1987, scheme 6.
 // The clock timer sleeps until the earliest entry's tick, so an idle wheel wakes nobody.
 // Invariants:
-//   T1. An armed entry fires exactly once, never before it is due, unless it is disarmed first.
+//   T1. An armed entry fires exactly once, never before it is due, unless it is disarmed first; one that throws stops
+//       no other.
 //   T2. It fires within two ticks plus the stall of the event loop after it is due.
 //   T3. With nothing armed, at most one more wake-up comes.
 //   T4. An entry that arms itself again while it fires can't keep the sweep from ending.
@@ -11,7 +12,9 @@
 import type { Clock } from './clock.ts'
 
 const TICK_MS = 10
-const SLOTS = 512 // one revolution is 5.12 s; later entries wait in their slot for a later revolution
+const SLOTS = 512 // later entries wait in their slot for a later revolution
+/** The longest sleep. A clock timer of weeks would overflow setTimeout's 32 bits and fire at once. */
+const REVOLUTION_MS = TICK_MS * SLOTS
 
 /** Something that can be armed. It is its own list node, so that arming allocates nothing. */
 export abstract class WheelEntry {
@@ -34,6 +37,8 @@ class SlotHead extends WheelEntry {
 export class TimerWheel {
   readonly #clock: Clock
   readonly #slots: readonly SlotHead[] = Array.from({ length: SLOTS }, () => new SlotHead())
+  readonly #taken = new SlotHead() // what the sweep took off a slot and has not looked at yet
+  #sweeping = false
   #armed = 0
   #sweptTick: number
   #wakeMs = Number.POSITIVE_INFINITY
@@ -58,15 +63,11 @@ export class TimerWheel {
   /** Arms `entry` to fire at `dueMs` (monotonic). Arming an armed entry moves it. */
   arm(entry: WheelEntry, dueMs: number): void {
     if (entry.wheelNext !== undefined) this.disarm(entry)
-    if (this.#armed === 0) this.#sweptTick = Math.floor(this.#clock.monoMs() / TICK_MS) - 1
+    if (this.#armed === 0 && !this.#sweeping) this.#sweptTick = Math.floor(this.#clock.monoMs() / TICK_MS) - 1
     entry.wheelDueMs = dueMs
-    const tick = Math.max(Math.floor(dueMs / TICK_MS), this.#sweptTick + 1)
-    const head = this.#slots[tick % SLOTS] as SlotHead
-    const last = head.wheelPrevious as WheelEntry
-    entry.wheelPrevious = last
-    entry.wheelNext = head
-    last.wheelNext = entry
-    head.wheelPrevious = entry
+    const dueTick = Math.floor(dueMs / TICK_MS)
+    const tick = dueTick > this.#sweptTick ? dueTick : this.#sweptTick + 1
+    append(this.#slots[tick % SLOTS] as SlotHead, entry)
     this.#armed++
     const wakeMs = (tick + 1) * TICK_MS
     if (wakeMs < this.#wakeMs) this.#wakeAt(wakeMs)
@@ -74,13 +75,8 @@ export class TimerWheel {
 
   /** Disarms `entry`; harmless if it is not armed. */
   disarm(entry: WheelEntry): void {
-    const next = entry.wheelNext
-    if (next === undefined) return
-    const previous = entry.wheelPrevious as WheelEntry
-    previous.wheelNext = next
-    next.wheelPrevious = previous
-    entry.wheelNext = undefined
-    entry.wheelPrevious = undefined
+    if (entry.wheelNext === undefined) return
+    unlink(entry)
     // The clock timer is left alone: moving it would cost more than the one needless wake-up it may cause. The last
     // entry takes it along (T3) at that wake-up.
     this.#armed--
@@ -88,8 +84,10 @@ export class TimerWheel {
 
   #wakeAt(wakeMs: number): void {
     this.#cancelWake?.()
-    this.#wakeMs = wakeMs
-    this.#cancelWake = this.#clock.schedule(Math.max(0, Math.ceil(wakeMs - this.#clock.monoMs())), () => this.#sweep())
+    const nowMs = this.#clock.monoMs()
+    // Never in the past: an entry that was due before it was armed must not look like a stall of the loop.
+    this.#wakeMs = Math.min(Math.max(wakeMs, nowMs), nowMs + REVOLUTION_MS)
+    this.#cancelWake = this.#clock.schedule(Math.ceil(this.#wakeMs - nowMs), () => this.#sweep())
   }
 
   #sweep(): void {
@@ -99,23 +97,40 @@ export class TimerWheel {
     this.#wakeMs = Number.POSITIVE_INFINITY
     const nowTick = Math.floor(nowMs / TICK_MS)
     const first = Math.max(this.#sweptTick + 1, nowTick - SLOTS + 1)
+    const defects: unknown[] = []
+    this.#sweeping = true
     this.#sweptTick = nowTick // what is armed meanwhile goes to a later slot (T4)
-    for (let tick = first; tick <= nowTick; tick++) this.#fireSlot(this.#slots[tick % SLOTS] as SlotHead, nowMs)
+    for (let tick = first; tick <= nowTick; tick++)
+      this.#fireSlot(this.#slots[tick % SLOTS] as SlotHead, nowMs, defects)
     this.#sweptTick = nowTick - 1 // the running tick may still hold entries that are due before it ends
+    this.#sweeping = false
     if (this.#armed > 0) this.#wakeForEarliest(nowTick)
+    if (defects.length > 0) throw defects[0]
   }
 
-  #fireSlot(head: SlotHead, nowMs: number): void {
-    let entry = head.wheelNext as WheelEntry
-    while (entry !== head) {
-      const next = entry.wheelNext as WheelEntry
-      if (entry.wheelDueMs <= nowMs) {
-        this.disarm(entry)
+  /** Takes the slot's list as a whole and its entries one by one: onDue may arm, move or disarm any of them. */
+  #fireSlot(head: SlotHead, nowMs: number, defects: unknown[]): void {
+    if (head.wheelNext === head) return
+    const taken = this.#taken
+    const first = head.wheelNext as WheelEntry
+    const last = head.wheelPrevious as WheelEntry
+    taken.wheelNext = first
+    first.wheelPrevious = taken
+    taken.wheelPrevious = last
+    last.wheelNext = taken
+    head.wheelNext = head
+    head.wheelPrevious = head
+    for (let entry = taken.wheelNext as WheelEntry; entry !== taken; entry = taken.wheelNext as WheelEntry) {
+      if (entry.wheelDueMs > nowMs) {
+        unlink(entry)
+        append(head, entry)
+        continue
+      }
+      this.disarm(entry)
+      try {
         entry.onDue(nowMs)
-        // onDue may have disarmed `next`: then start over, what fired is gone from the list.
-        entry = next.wheelNext === undefined ? (head.wheelNext as WheelEntry) : next
-      } else {
-        entry = next
+      } catch (error) {
+        defects.push(error)
       }
     }
   }
@@ -133,4 +148,21 @@ export class TimerWheel {
   #earlier(wakeMs: number): void {
     if (wakeMs < this.#wakeMs) this.#wakeAt(wakeMs)
   }
+}
+
+function append(head: SlotHead, entry: WheelEntry): void {
+  const last = head.wheelPrevious as WheelEntry
+  entry.wheelPrevious = last
+  entry.wheelNext = head
+  last.wheelNext = entry
+  head.wheelPrevious = entry
+}
+
+function unlink(entry: WheelEntry): void {
+  const previous = entry.wheelPrevious as WheelEntry
+  const next = entry.wheelNext as WheelEntry
+  previous.wheelNext = next
+  next.wheelPrevious = previous
+  entry.wheelNext = undefined
+  entry.wheelPrevious = undefined
 }

@@ -4,7 +4,7 @@ import type { AnyCall } from './call.ts'
 export class CallsUnderWay {
   #first: AnyCall | undefined
   #count = 0
-  #onIdle: (() => void) | undefined
+  readonly #onIdle = new Set<() => void>()
 
   get count(): number {
     return this.#count
@@ -25,16 +25,16 @@ export class CallsUnderWay {
     call.previousUnderWay = undefined
     call.nextUnderWay = undefined
     this.#count--
-    if (this.#count === 0) this.#onIdle?.()
+    if (this.#count === 0) for (const idle of this.#onIdle) idle()
   }
 
-  /** Fails every call of a generation. A call may start a new attempt meanwhile: it joins in front and is not visited. */
+  /** Fails every call of a generation. One that fails may end or begin others: the list is not walked meanwhile. */
   lose(generationNumber: number, why: string): void {
-    for (let call = this.#first; call !== undefined; ) {
-      const next: AnyCall | undefined = call.nextUnderWay
-      if (call.generationNumber === generationNumber) call.lost(why)
-      call = next
+    const doomed: AnyCall[] = []
+    for (let call = this.#first; call !== undefined; call = call.nextUnderWay) {
+      if (call.generationNumber === generationNumber) doomed.push(call)
     }
+    for (const call of doomed) if (call.generationNumber === generationNumber) call.lost(why)
   }
 
   /** How far the most overdue call is past its deadline, ms; 0: none is (L5). */
@@ -46,12 +46,17 @@ export class CallsUnderWay {
     return oldestMs
   }
 
-  /** Resolves when nothing is under way any more, or when `signal` aborts. */
+  /** Resolves when nothing is under way any more, or when `signal` aborts. Any number may wait. */
   idle(signal: AbortSignal): Promise<void> {
     if (this.#count === 0 || signal.aborted) return Promise.resolve()
     return new Promise((resolve) => {
-      this.#onIdle = resolve
-      signal.addEventListener('abort', () => resolve(), { once: true })
+      const end = (): void => {
+        this.#onIdle.delete(end)
+        signal.removeEventListener('abort', end)
+        resolve()
+      }
+      this.#onIdle.add(end)
+      signal.addEventListener('abort', end, { once: true })
     })
   }
 }

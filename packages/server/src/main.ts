@@ -13,6 +13,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandDoc>>> = {
   fault: async () => (await import('./cli/fault.ts')).fault,
 }
 
+/** Ctrl-C reaches us from the terminal and again through whoever started us: within this time it is one signal. */
+const SAME_SIGNAL_MS = 500
+
 const [name = 'help', ...argv] = process.argv.slice(2)
 const terminal: Terminal = {
   argv,
@@ -51,9 +54,6 @@ function explain(error: unknown): number {
   )
   return usage ? 2 : 1
 }
-
-/** Ctrl-C reaches us from the terminal and again through whoever started us: within this time it is one signal. */
-const SAME_SIGNAL_MS = 500
 
 /** A promise of the first SIGINT or SIGTERM; the second exits at once, whatever is still under way. */
 function createFirstSignal(): () => Promise<string> {

@@ -5,6 +5,8 @@ import type { Clock } from '../clock.ts'
 export interface FakeClock extends Clock {
   /** Moves both clocks on by `ms`, firing what falls due in order, and lets promises run between firings. */
   readonly advance: (ms: number) => Promise<void>
+  /** Lets `ms` pass without firing anything, as a blocked event loop does; what fell due fires at the next advance. */
+  readonly stall: (ms: number) => void
   /** Moves the wall clock alone, as an administrator or NTP would. */
   readonly jumpWall: (ms: number) => void
   /** Scheduled and not yet fired or cancelled. */
@@ -50,7 +52,10 @@ export function createFakeClock(startWallMs = 1_700_000_000_000): FakeClock {
         timer.fire()
         await settle()
       }
-      monoMs = untilMs
+      monoMs = Math.max(monoMs, untilMs) // something that fired may have stalled past it
+    },
+    stall: (ms) => {
+      monoMs += ms
     },
     jumpWall: (ms) => {
       wallOffsetMs += ms
