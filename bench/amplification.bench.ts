@@ -48,7 +48,12 @@ for (let index = 0; index < CALLS; index++) {
 await Promise.all(pending)
 await mesh.drain(ctx.within(1_000))
 report('amplification', [
-  { what: 'attempts a call, peer down, 100 calls/s, 3 attempts allowed', figure: `${(ours / CALLS).toFixed(2)}x`, asked: '<= 1.25x', met: ours / CALLS <= 1.25 },
+  {
+    what: 'attempts a call, peer down, 100 calls/s, 3 attempts allowed',
+    figure: `${(ours / CALLS).toFixed(2)}x`,
+    asked: '<= 1.25x',
+    met: ours / CALLS <= 1.25,
+  },
   { what: 'cockatiel 4 retry, the same', figure: `${(theirs / CALLS).toFixed(2)}x`, asked: 'beside it', met: true },
 ])
 process.exit(0)

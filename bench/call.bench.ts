@@ -3,7 +3,17 @@
 // so what is measured is the wrapping; a bare `await fn()` is taken off.
 
 import { background, createEnv, Mesh } from '@ripstop/kernel'
-import { bulkhead, circuitBreaker, ExponentialBackoff, handleAll, retry, SamplingBreaker, timeout, TimeoutStrategy, wrap } from 'cockatiel'
+import {
+  bulkhead,
+  circuitBreaker,
+  ExponentialBackoff,
+  handleAll,
+  retry,
+  SamplingBreaker,
+  TimeoutStrategy,
+  timeout,
+  wrap,
+} from 'cockatiel'
 import CircuitBreaker from 'opossum'
 import { cpuUs, median, report } from './statistics.ts'
 
@@ -32,7 +42,10 @@ await link.whenUp(ctx)
 const fn = async (): Promise<number> => 1
 const policy = wrap(
   retry(handleAll, { maxAttempts: 2, backoff: new ExponentialBackoff() }),
-  circuitBreaker(handleAll, { halfOpenAfter: 10_000, breaker: new SamplingBreaker({ threshold: 0.5, duration: 10_000 }) }),
+  circuitBreaker(handleAll, {
+    halfOpenAfter: 10_000,
+    breaker: new SamplingBreaker({ threshold: 0.5, duration: 10_000 }),
+  }),
   bulkhead(256, 512),
   timeout(1_000, TimeoutStrategy.Aggressive),
 )
@@ -66,11 +79,32 @@ const cpu = (name: string): string => `${median(cpuNs.get(name) ?? []).toFixed(0
 const ours = added('ripstop')
 const cockatiel = added('cockatiel wrap of four')
 const opossum = added('opossum default')
-report('call', [
-  { what: 'cost that a fully guarded call adds', figure: `${(ours / 1e3).toFixed(2)} us (${cpu('ripstop')})`, asked: '<= 0.7 us', met: ours <= 700 },
-  { what: 'cockatiel 4, wrap of four', figure: `${(cockatiel / ours).toFixed(1)}x ours (${cpu('cockatiel wrap of four')})`, asked: '>= 15x ours', met: cockatiel >= 15 * ours },
-  { what: 'opossum 10, default', figure: `${(opossum / ours).toFixed(1)}x ours (${cpu('opossum default')})`, asked: '>= 2x ours', met: opossum >= 2 * ours },
-], [`medians of ${ROUNDS} interleaved rounds of ${CALLS} sequential calls (cockatiel ${CALLS / 10}); bare await ${median(wallNs.get('bare') ?? []).toFixed(0)} ns is taken off each`])
+report(
+  'call',
+  [
+    {
+      what: 'cost that a fully guarded call adds',
+      figure: `${(ours / 1e3).toFixed(2)} us (${cpu('ripstop')})`,
+      asked: '<= 0.7 us',
+      met: ours <= 700,
+    },
+    {
+      what: 'cockatiel 4, wrap of four',
+      figure: `${(cockatiel / ours).toFixed(1)}x ours (${cpu('cockatiel wrap of four')})`,
+      asked: '>= 15x ours',
+      met: cockatiel >= 15 * ours,
+    },
+    {
+      what: 'opossum 10, default',
+      figure: `${(opossum / ours).toFixed(1)}x ours (${cpu('opossum default')})`,
+      asked: '>= 2x ours',
+      met: opossum >= 2 * ours,
+    },
+  ],
+  [
+    `medians of ${ROUNDS} interleaved rounds of ${CALLS} sequential calls (cockatiel ${CALLS / 10}); bare await ${median(wallNs.get('bare') ?? []).toFixed(0)} ns is taken off each`,
+  ],
+)
 process.exit(0)
 
 function push(into: Map<string, number[]>, name: string, value: number): void {

@@ -23,7 +23,9 @@ export interface Result {
 
 /** Prints the results and keeps them for bench/RESULTS.md. */
 export function report(name: string, results: readonly Result[], notes: readonly string[] = []): void {
-  const lines = results.map(({ what, figure, asked, met }) => `| ${what} | ${figure} | ${asked} | ${met ? 'yes' : 'NO'} |`)
+  const lines = results.map(
+    ({ what, figure, asked, met }) => `| ${what} | ${figure} | ${asked} | ${met ? 'yes' : 'NO'} |`,
+  )
   const head = `### ${name}\n\nCommand: \`npm run bench ${name}\` · Node ${process.versions.node} · load average before ${loadavg()[0]?.toFixed(1)}\n`
   const table = ['| what | reached | asked | met |', '|---|---|---|---|', ...lines].join('\n')
   const text = `${head}\n${table}\n${notes.length === 0 ? '' : `\n${notes.map((note) => `- ${note}`).join('\n')}\n`}`

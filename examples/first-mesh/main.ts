@@ -28,7 +28,7 @@ for (const name of SERVICES) {
 
 const mesh = spawn(
   process.execPath,
-  [join(root, 'packages', 'server', 'src', 'main.ts'), 'up', '--config', join(here, 'ripstop.yaml')],
+  [join(root, 'packages', 'server', 'bin', 'ripstop.js'), 'up', '--config', join(here, 'ripstop.yaml')],
   {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: {

@@ -35,7 +35,7 @@ export function stepLink(state: LinkState, event: LinkEvent, world: LinkWorld, t
     case 'down':
       return stepDown(state, event, world, times)
     case 'draining':
-      return event.type === 'drained' ? closed(state) : stay(state)
+      return stepDraining(state, event)
     case 'closed':
       return event.type === 'start' ? connect(state.lastGeneration + 1, 0, world) : stay(state)
     default:
@@ -84,7 +84,7 @@ function stepConnecting(
     case 'opened':
       return { state: { ...state, step: 'probe' }, actions: [{ type: 'probe', generation }] }
     case 'probe_passed':
-      return serve(generation, failures, times, world)
+      return serve(generation, failures, world, times)
     case 'open_failed':
       return fall({ lastGeneration: generation, failures, why: event.why, fromMs: sinceMs }, world, times)
     case 'proved':
@@ -99,7 +99,7 @@ function stepConnecting(
   }
 }
 
-function serve(generation: number, failures: number, times: LinkTimes, world: LinkWorld): LinkStep {
+function serve(generation: number, failures: number, world: LinkWorld, times: LinkTimes): LinkStep {
   const actions: LinkAction[] = [
     { type: 'serve', generation },
     { type: 'set_timer', timer: 'heartbeat', delayMs: jittered(times.heartbeatMs, world.random) },
@@ -204,13 +204,18 @@ function loseCurrent(
     { type: 'clear_timer', timer: 'renew' },
     { type: 'close', generation: state.generation, because: 'lost', why },
   ]
+  const failures = failuresAfter(state, world, times)
   // A generation that is already being prepared is the reconnect: no second one is opened (L3).
   if (state.next !== undefined) {
-    return { state: { name: 'connecting', ...state.next, failures: state.failures, sinceMs: world.nowMs }, actions }
+    return { state: { name: 'connecting', ...state.next, failures, sinceMs: world.nowMs }, actions }
   }
-  const failures = world.nowMs - state.sinceMs >= times.stableAfterMs ? 0 : state.failures
   const fallen = fall({ lastGeneration: state.lastGeneration, failures, why, fromMs: world.nowMs }, world, times)
   return { state: fallen.state, actions: [...actions, ...fallen.actions] }
+}
+
+/** The failures that still count when a generation ends (L4). */
+function failuresAfter(ended: Serving, world: LinkWorld, times: LinkTimes): number {
+  return world.nowMs - ended.sinceMs >= times.stableAfterMs ? 0 : ended.failures
 }
 
 function prepareNext(state: Extract<LinkState, { name: 'up' | 'degraded' }>): LinkStep {
@@ -232,7 +237,7 @@ function stepNext(
     case 'opened':
       return { state: { ...state, next: { generation, step: 'probe' } }, actions: [{ type: 'probe', generation }] }
     case 'probe_passed': {
-      const served = serve(generation, 0, times, world)
+      const served = serve(generation, failuresAfter(state, world, times), world, times)
       const goodbye = { type: 'close', generation: state.generation, because: 'renewed', why: 'renewed' } as const
       return { state: served.state, actions: [...served.actions, goodbye] }
     }
@@ -310,10 +315,18 @@ function drain(state: LinkState): LinkStep {
   }
 }
 
-function closed(state: Extract<LinkState, { name: 'draining' }>): LinkStep {
-  const actions: LinkAction[] =
-    state.generation === undefined
-      ? []
-      : [{ type: 'close', generation: state.generation, because: 'drained', why: 'closed by the application' }]
-  return { state: { name: 'closed', lastGeneration: state.lastGeneration }, actions }
+function stepDraining(state: Extract<LinkState, { name: 'draining' }>, event: LinkEvent): LinkStep {
+  const { generation, lastGeneration } = state
+  if (event.type === 'drained') {
+    const closed: LinkState = { name: 'closed', lastGeneration }
+    if (generation === undefined) return { state: closed, actions: [] }
+    const close = { type: 'close', generation, because: 'drained', why: 'closed by the application' } as const
+    return { state: closed, actions: [close] }
+  }
+  if (event.type === 'lost' && event.generation === generation) {
+    // What is under way must not wait for its deadlines.
+    const close = { type: 'close', generation, because: 'lost', why: event.why } as const
+    return { state: { ...state, generation: undefined }, actions: [close] }
+  }
+  return stay(state)
 }

@@ -156,7 +156,8 @@ export class Link<R> {
     const state = this.#state
     const upTo = 'lastGeneration' in state ? state.lastGeneration : state.generation
     this.#dispatch({ type: 'drain' })
-    await this.#generations.underWay.idle(ctx.signal)
+    using patience = ctx.within(Number.POSITIVE_INFINITY) // a child: no timer of it outlives the drain
+    await this.#generations.underWay.idle(patience.signal)
     this.#dispatch({ type: 'drained' })
     this.#generations.closeRetired(upTo, 'closed by the application') // what a `start` opened meanwhile is not ours
   }

@@ -1,17 +1,21 @@
 // The only composition root's door: reads the outside world once (arguments, environment, signals) and hands it on.
 // Commands are loaded when asked for, so that `ripstop graph` doesn't pay for a database driver.
 
+import { join } from 'node:path'
 import { isRipstopError } from '@ripstop/kernel'
 import type { CommandDoc, Terminal } from './cli/terminal.ts'
 
 const COMMANDS: Readonly<Record<string, () => Promise<CommandDoc>>> = {
   up: async () =>
-    (await import('./cli/up.ts')).createUp({ program: import.meta.filename, stopped: createFirstSignal() }),
+    (await import('./cli/up.ts')).createUp({ program: PROGRAM, stopped: createFirstSignal() }),
   config: async () => (await import('./cli/config.ts')).config,
   graph: async () => (await import('./cli/graph.ts')).graph,
   keys: async () => (await import('./cli/keys.ts')).keys,
   fault: async () => (await import('./cli/fault.ts')).fault,
 }
+
+/** What a role's process is started with: the same door as ours, which keeps compiled code between starts. */
+const PROGRAM = join(import.meta.dirname, '..', 'bin', 'ripstop.js')
 
 /** Ctrl-C reaches us from the terminal and again through whoever started us: within this time it is one signal. */
 const SAME_SIGNAL_MS = 500

@@ -1,6 +1,6 @@
 // The way to the supervisor. A process without one (started by hand, or orphaned) has nobody to serve and stops.
 
-import type { MeshGraph } from '@ripstop/kernel'
+import type { ProcessGraph } from '#health'
 import type { FromProcess, ToProcess } from '#supervisor'
 
 export interface Channel {
@@ -8,7 +8,7 @@ export interface Channel {
   /** Hears where the database is, now and whenever it moves. */
   readonly onDatabase: (listener: (url: string) => void) => void
   /** The graphs of the supervisor and of the other processes, as last heard. */
-  readonly otherGraphs: () => readonly MeshGraph[]
+  readonly otherGraphs: () => readonly ProcessGraph[]
   /** Resolves when the supervisor says stop, or is gone. */
   readonly stopped: Promise<string>
 }
@@ -17,7 +17,7 @@ export function openChannel(): Channel {
   const stopping = Promise.withResolvers<string>()
   let databaseUrl: string | undefined
   let hearDatabase: ((url: string) => void) | undefined
-  let graphs: readonly MeshGraph[] = []
+  let graphs: readonly ProcessGraph[] = []
   const send = (message: FromProcess): void => {
     // A closed channel has no reader; that it closed is heard as `disconnect`.
     if (process.connected) process.send?.(message, undefined, undefined, () => undefined)

@@ -1,59 +1,88 @@
 // The edge: everything that a user's request meets, on one port. The gateway carries traffic also while Postgres is away;
 // the control API says so.
 
+import { background } from '@ripstop/kernel'
+import { startAccess } from '#access'
 import { startGateway } from '#gateway'
-import { createRequestGuard, startControlApi, startHttpServer } from '#platform/http'
+import { startHealth } from '#health'
+import { createRequestGuard, startControlApi, startHttpServer, withDocuments } from '#platform/http'
 import { createPostgresLink, startMigrations } from '#platform/postgres'
-import { createRedisLink } from '#platform/redis'
 import type { RoleDeps, RunningRole } from './main.ts'
 
+/** Of the API, not of the program: it follows docs/openapi.json. */
+const VERSION = '1.0.0'
+
 export async function startEdge({ env, log, config, mesh, channel }: RoleDeps): Promise<RunningRole> {
+  const { server: settings, access: accessSettings } = config
   await using starting = new AsyncDisposableStack()
   const postgres = createPostgresLink({ mesh, postgres: config.postgres })
   channel.onDatabase(postgres.moveTo)
   postgres.link.start()
-  const redis = createRedisLink({ mesh, redis: config.redis })
+  // Its driver takes 9 MB: loaded only where there is a Redis.
+  const hasRedis = config.redis.url !== undefined
+  const redis = hasRedis ? (await import('#platform/redis')).createRedisLink({ mesh, redis: config.redis }) : undefined
   redis?.start()
+  declareUses(mesh, hasRedis)
+
   const migrations = starting.use(startMigrations({ env, log, postgres }))
-  void migrations
-  const principal = { tenantId: 'default', actor: 'open', scopes: new Set(['admin']) } as never
-  const gateway = starting.use(
-    startGateway({
-      mesh,
+  const access = starting.use(
+    startAccess({
       env,
-      log,
-      config,
-      authenticate: () => ({ tenantId: 'default', keyId: undefined, scopes: [] }),
-      redis,
+      mesh,
+      link: postgres.link,
+      mode: accessSettings.mode,
+      environment: settings.environment,
+      routeScopes: config.routes.flatMap(({ scopes }) => scopes),
     }),
+  )
+  const health = starting.use(
+    startHealth({ env, mesh, processName: 'edge', others: channel.otherGraphs, schema: migrations }),
   )
   const control = starting.use(
     await startControlApi({
       env,
       log,
       metrics: mesh.metrics,
-      routes: [],
-      authenticate: () => principal,
-      allowedOrigins: config.server.allowedOrigins,
-      bodyBytesMax: config.server.bodyBytesMax,
+      routes: withDocuments([...access.routes, ...health.routes], VERSION),
+      authenticate: access.authenticate,
+      allowedOrigins: settings.allowedOrigins,
+      bodyBytesMax: settings.bodyBytesMax,
     }),
   )
+  const unhurried = background(env)
+  const gateway = starting.use(
+    startGateway({
+      mesh,
+      env,
+      log,
+      config,
+      authenticate: (request) => access.authenticate(request.headers, unhurried),
+      redis,
+    }),
+  )
+  const guard = { mode: accessSettings.mode, host: settings.host, allowedOrigins: settings.allowedOrigins }
   const server = starting.use(
     await startHttpServer({
       env,
       log,
       metrics: mesh.metrics,
-      server: config.server,
-      guard: createRequestGuard({
-        mode: config.access.mode,
-        host: config.server.host,
-        allowedOrigins: config.server.allowedOrigins,
-      }),
+      server: settings,
+      guard: createRequestGuard(guard),
       control,
       gateway,
+      limits: { closeMs: settings.shutdownMs },
     }),
   )
   const owned = starting.move()
   let closing: Promise<void> | undefined
   return { address: server.url, [Symbol.asyncDispose]: () => (closing ??= owned.disposeAsync()) }
+}
+
+/** Who can't work without what, and who only works worse. */
+function declareUses(mesh: RoleDeps['mesh'], hasRedis: boolean): void {
+  mesh.component({ name: 'control API', kind: 'role' })
+  mesh.component({ name: 'gateway', kind: 'role' })
+  mesh.use({ component: 'control API', link: 'postgres.main', need: 'hard' })
+  mesh.use({ component: 'gateway', link: 'postgres.main', need: 'soft' })
+  if (hasRedis) mesh.use({ component: 'gateway', link: 'redis.main', need: 'soft' })
 }

@@ -1,13 +1,14 @@
 // What the supervisor and its processes tell each other over the IPC channel (structured clone, so Infinity survives).
 
 import type { MeshGraph } from '@ripstop/kernel'
+import type { ProcessGraph } from '#health'
 
 export type ToProcess =
   /** Where Postgres is, as soon as that is known and whenever it changes. */
   | { readonly type: 'database'; readonly url: string }
   | { readonly type: 'ping'; readonly id: number }
   /** The graphs of the supervisor and of the other processes. */
-  | { readonly type: 'graphs'; readonly graphs: readonly MeshGraph[] }
+  | { readonly type: 'graphs'; readonly graphs: readonly ProcessGraph[] }
   | { readonly type: 'stop' }
 
 export type FromProcess =

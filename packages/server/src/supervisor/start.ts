@@ -149,8 +149,8 @@ export async function startSupervisor(ctx: Ctx, deps: SupervisorDeps): Promise<S
     const share = (): void => {
       if (stopped) return
       for (const [role, { current }] of processes) {
-        const others = [...graphs].filter(([other]) => other !== role).map(([, graph]) => graph)
-        current?.send({ type: 'graphs', graphs: [mesh.graph(), ...others] })
+        const others = [...graphs].filter(([other]) => other !== role).map(([process, graph]) => ({ process, graph }))
+        current?.send({ type: 'graphs', graphs: [{ process: 'supervisor', graph: mesh.graph() }, ...others] })
       }
       cancel = env.clock.schedule(GRAPH_EVERY_MS, share)
     }

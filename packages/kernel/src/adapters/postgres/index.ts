@@ -1,0 +1,5 @@
+export { createPostgresAdapter } from './adapter.ts'
+export type { PostgresPool } from './pool.ts'
+export type { PostgresHost, PostgresOptions } from './settings.ts'
+export type { QueryResult } from './slot.ts'
+export type { Queryable } from './transaction.ts'

@@ -1,0 +1,2 @@
+export { createRedisAdapter } from './adapter.ts'
+export type { RedisOptions } from './settings.ts'

@@ -1,0 +1,52 @@
+// The codes of the edge, added to the kernel's table: what a client of the API can meet beside the failures of links.
+
+import { type ErrorCode, registerErrorCodes } from '@ripstop/kernel'
+
+const EDGE_CODES = {
+  BAD_REQUEST: { http: 400, retry: false, fix: 'Correct what details.problems names; nothing was done.' },
+  UNAUTHENTICATED: {
+    http: 401,
+    retry: false,
+    fix: 'Send a valid API key as `Authorization: Bearer rs_…` or `X-Api-Key: rs_…`; `ripstop keys create` makes one.',
+  },
+  FORBIDDEN: { http: 403, retry: false, fix: 'Use a key that has the scopes named in details.' },
+  ORIGIN_REFUSED: {
+    http: 403,
+    retry: false,
+    fix: 'Call from the same origin, or add the origin to ALLOWED_ORIGINS.',
+  },
+  NOT_FOUND: { http: 404, retry: false, fix: 'Check the path and the id; /docs lists every path of the control API.' },
+  METHOD_NOT_ALLOWED: { http: 405, retry: false, fix: 'Use one of the methods in the Allow header.' },
+  REQUEST_TIMEOUT: { http: 408, retry: true, fix: 'Send the whole request faster.' },
+  CONFLICT: { http: 409, retry: false, fix: 'Choose another name or read the present state first.' },
+  UNSUPPORTED_MEDIA_TYPE: { http: 415, retry: false, fix: 'Send JSON with `Content-Type: application/json`.' },
+  HOST_REFUSED: {
+    http: 421,
+    retry: false,
+    fix: 'Call it by localhost, 127.0.0.1 or [::1]; for other names switch on API keys (access.mode: keys).',
+  },
+  IDEMPOTENCY_KEY_REUSED: {
+    http: 422,
+    retry: false,
+    fix: 'Use a new Idempotency-Key for a new request; a repeated one must carry the same method, path and body.',
+  },
+  HEADERS_TOO_LARGE: { http: 431, retry: false, fix: 'Send smaller headers, or raise server.header_bytes_max.' },
+  NOT_READY: { http: 503, retry: true, fix: 'Wait: what is missing is named in details and heals by itself.' },
+  MIGRATION_DRIFT: {
+    http: 503,
+    retry: false,
+    fix: 'Put the database or the migration files back as details.problems says; nothing was changed.',
+  },
+  MIGRATION_FAILED: {
+    http: 503,
+    retry: false,
+    fix: 'Look at the cause; the migration was rolled back and will be tried again at the next start.',
+  },
+  SCHEMA_TOO_NEW: { http: 503, retry: false, fix: 'Run the version that migrated this database, or a newer one.' },
+} as const satisfies Record<string, ErrorCode>
+
+declare module '@ripstop/kernel' {
+  interface ErrorCodes extends Record<keyof typeof EDGE_CODES, ErrorCode> {}
+}
+
+registerErrorCodes(EDGE_CODES)

@@ -1,0 +1,31 @@
+// The audit log: who did what to which resource, with which outcome. A line is a part of the statement that has the effect,
+// so that there is never one without the other.
+// Invariants:
+//   AU1. An effect and its line are written together or not at all.
+//   AU2. Lines are never changed; they are deleted only by retention, and never before they are a day old.
+
+import type { Part } from '#platform/postgres'
+
+export interface AuditLine {
+  readonly tenantId: string
+  readonly actor: string
+  /** `<noun>.<verb>`: `key.create`. */
+  readonly action: string
+  /** `<noun>:<id>`. */
+  readonly resource: string
+  readonly outcome: 'done' | 'refused'
+  readonly traceId: string | undefined
+  /** No secrets, no bodies. */
+  readonly details?: Readonly<Record<string, unknown>>
+}
+
+/** The line, written once for each row of the part named `of`; `from` nothing: once. */
+export function auditPart(line: AuditLine, of?: string): Part {
+  const { tenantId, actor, action, resource, outcome, traceId, details = {} } = line
+  const text = `
+    insert into ripstop.audit_log (tenant_id, actor, action, resource, outcome, trace_id, details)
+    select $1::uuid, $2::text, $3::text, $4::text, $5::text, $6::text, $7::jsonb ${of === undefined ? '' : `from ${of}`}
+    returning 1`
+  const values = [tenantId, actor, action, resource, outcome, traceId ?? null, JSON.stringify(details)]
+  return { name: 'audited', text, values }
+}

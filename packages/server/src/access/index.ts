@@ -1,0 +1,6 @@
+export { type AccessService, createAccessService } from './access.ts'
+export { auditPart } from './audit.ts'
+export { createAccessRoutes } from './routes.ts'
+export { keyEnvironmentOf, startAccess } from './start.ts'
+export { expireAudit, expireKeys } from './store.ts'
+export { createScopeList, DEFAULT_TENANT_ID } from './tenant.ts'

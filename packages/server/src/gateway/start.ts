@@ -1,0 +1,280 @@
+// The gateway's life: one link to each upstream, one table of routes, and everything under way in between.
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { background, type CallOptions, type Ctx, type Env, type Mesh, RipstopError, WheelEntry } from '@ripstop/kernel'
+import { createHttpAdapter } from '@ripstop/kernel/http'
+import type { Log } from '#platform/telemetry'
+import './codes.ts'
+import { Admission } from './admission.ts'
+import type { Attempt } from './attempt.ts'
+import {
+  DEFAULT_LIMITS,
+  type GatewayConfig,
+  type GatewayLimits,
+  type GatewayRouteConfig,
+  type GatewayUpstreamConfig,
+} from './config.ts'
+import { Exchange, type ExchangeDeps, type Route, type Upstream } from './exchange.ts'
+import { type Authenticate, Guard } from './guard.ts'
+import { Peers } from './peers.ts'
+import { RateLimiter, type RateLink } from './rate-limiter.ts'
+import { RouteTable } from './route-table.ts'
+import { RouteMeters } from './traffic-meters.ts'
+import { Tunnel } from './tunnel.ts'
+
+export interface GatewayDeps {
+  readonly mesh: Mesh
+  readonly env: Env
+  readonly log: Pick<Log, 'error'>
+  readonly config: GatewayConfig
+  readonly authenticate: Authenticate
+  /** For limits over many processes; its guarantees should name the fallback `local-rate-limit`. */
+  readonly redis?: RateLink | undefined
+  /** Processes that share the traffic: what each may let through while Redis is away is its part of a limit [1]. */
+  readonly processes?: number
+  readonly limits?: Partial<GatewayLimits>
+}
+
+export interface Gateway extends AsyncDisposable {
+  /** Is there a route for this request target? */
+  matches(url: string): boolean
+  /** False: there is no route, and nothing was done. For `checkContinue` say so: the client waits with its body. */
+  handle(request: IncomingMessage, response: ServerResponse, expectsContinue?: boolean): boolean
+  /** May this request be upgraded? For the server's `shouldUpgradeCallback`: all others are answered as if they had not asked. */
+  mayUpgrade(request: IncomingMessage): boolean
+  /** False: there is no route, and nothing was done. A route that takes no WebSockets refuses it. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean
+  /** Refuses what is new, lets what is under way finish until `ctx` is over, then cuts it off. Idempotent. */
+  drain(ctx: Ctx): Promise<void>
+}
+
+/** By how many ticks silence is counted. */
+const IDLE_TICKS = 8
+
+/** Registers a link `upstream.<name>` for each upstream, and starts them. Throws CONFIG_INVALID for what can't be. */
+export function startGateway(deps: GatewayDeps): Gateway {
+  return new RunningGateway(deps)
+}
+
+class IdleSweep extends WheelEntry {
+  readonly #sweep: () => void
+  constructor(sweep: () => void) {
+    super()
+    this.#sweep = sweep
+  }
+  override onDue(): void {
+    this.#sweep()
+  }
+}
+
+class RunningGateway implements Gateway {
+  readonly #deps: GatewayDeps
+  readonly #limits: GatewayLimits
+  readonly #ctx: Ctx
+  readonly #routes: RouteTable<Route>
+  readonly #upstreams: readonly Upstream[]
+  readonly #exchangeDeps: ExchangeDeps
+  readonly #tunnelPlaces: Admission
+  readonly #exchanges = new Set<Exchange>()
+  readonly #tunnels = new Set<Tunnel>()
+  readonly #sweep = new IdleSweep(() => this.#tick())
+  #isDraining = false
+  #isSweeping = false
+  #onEmpty: (() => void) | undefined
+
+  constructor(deps: GatewayDeps) {
+    this.#deps = deps
+    this.#limits = { ...DEFAULT_LIMITS, ...deps.limits }
+    this.#ctx = background(deps.env)
+    deps.mesh.component({ name: 'gateway', kind: 'role' })
+    const upstreams = new Map(deps.config.upstreams.map((config) => [config.name, createUpstream(deps, config)]))
+    this.#upstreams = [...upstreams.values()]
+    this.#routes = new RouteTable(deps.config.routes.map((config) => createRoute(deps, config, upstreams)))
+    this.#tunnelPlaces = new Admission(this.#limits.tunnels)
+    this.#exchangeDeps = this.#createExchangeDeps()
+    for (const { link } of this.#upstreams) link.start()
+  }
+
+  matches(url: string): boolean {
+    return this.#find(url) !== undefined
+  }
+
+  handle(request: IncomingMessage, response: ServerResponse, expectsContinue = false): boolean {
+    const route = this.#find(request.url ?? '')
+    if (route === undefined) return false
+    const exchange = new Exchange(this.#exchangeDeps, route, request, response)
+    this.#exchanges.add(exchange)
+    this.#startSweep()
+    exchange.run(expectsContinue).catch((error: unknown) => {
+      this.#deps.log.error({ event: 'gateway.defect', route: route.path, error })
+      exchange.abort()
+    })
+    return true
+  }
+
+  mayUpgrade(request: IncomingMessage): boolean {
+    const { upgrade } = request.headers
+    return upgrade?.toLowerCase() === 'websocket' && this.#find(request.url ?? '')?.config.websocket === true
+  }
+
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
+    const route = this.#find(request.url ?? '')
+    if (route === undefined) return false
+    const tunnel = new Tunnel(
+      {
+        ...this.#exchangeDeps,
+        admission: this.#tunnelPlaces,
+        onEnd: (ended) => this.#ended(() => this.#tunnels.delete(ended)),
+      },
+      route,
+      request,
+      socket as Socket, // a server without `Duplex` transports of its own gives sockets
+    )
+    this.#tunnels.add(tunnel)
+    this.#startSweep()
+    tunnel.run(head).catch((error: unknown) => {
+      this.#deps.log.error({ event: 'gateway.defect', route: route.path, error })
+      tunnel.abort()
+    })
+    return true
+  }
+
+  async drain(ctx: Ctx): Promise<void> {
+    this.#isDraining = true
+    // A tunnel has no end of its own to wait for: its clients come back, to another process.
+    for (const tunnel of [...this.#tunnels]) tunnel.finish()
+    if (this.#underWay() > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onEmpty = resolve
+        if (ctx.signal.aborted) resolve()
+        else ctx.signal.addEventListener('abort', () => resolve(), { once: true })
+      })
+    }
+    for (const exchange of [...this.#exchanges]) exchange.abort()
+    for (const tunnel of [...this.#tunnels]) tunnel.abort()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const over = this.#ctx.within(0)
+    over.cancel(new RipstopError('CANCELLED', 'the gateway is disposed of'))
+    await this.drain(over)
+    for (const { link } of this.#upstreams) await link.drain(over)
+    this.#deps.env.wheel.disarm(this.#sweep)
+  }
+
+  #find(url: string): Route | undefined {
+    return this.#routes.find(url)
+  }
+
+  #createExchangeDeps(): ExchangeDeps {
+    const { env, log, config, authenticate, redis, processes } = this.#deps
+    const peers = new Peers(config.server.trustProxy)
+    const limiter = new RateLimiter({
+      ctx: this.#ctx,
+      redis,
+      processes: processes ?? 1,
+      entriesMax: this.#limits.rateEntries,
+    })
+    const pseudonym = `ripstop-${Math.floor(env.random() * 0xffff_ffff)
+      .toString(16)
+      .padStart(8, '0')}`
+    return {
+      ctx: this.#ctx,
+      log,
+      guard: new Guard({ env, peers, limiter, authenticate, pseudonym }),
+      admission: new Admission(this.#limits.requests),
+      limits: this.#limits,
+      replay: { bytes: 0 },
+      onEnd: (exchange) => this.#ended(() => this.#exchanges.delete(exchange)),
+      isDraining: () => this.#isDraining,
+    }
+  }
+
+  #ended(forget: () => void): void {
+    forget()
+    if (this.#underWay() === 0) this.#onEmpty?.()
+  }
+
+  #underWay(): number {
+    return this.#exchanges.size + this.#tunnels.size
+  }
+
+  // Silence is counted in ticks, by one timer for all: a clock read and a timer for each chunk would cost more than the
+  // chunk.
+
+  #startSweep(): void {
+    if (this.#isSweeping) return
+    this.#isSweeping = true
+    this.#armSweep()
+  }
+
+  #armSweep(): void {
+    this.#deps.env.wheel.arm(this.#sweep, this.#deps.env.clock.monoMs() + this.#limits.idleMs / IDLE_TICKS)
+  }
+
+  #tick(): void {
+    for (const exchange of [...this.#exchanges]) exchange.tick(IDLE_TICKS)
+    for (const tunnel of [...this.#tunnels]) tunnel.tick(IDLE_TICKS)
+    this.#isSweeping = this.#underWay() > 0
+    if (this.#isSweeping) this.#armSweep()
+  }
+}
+
+function createUpstream({ mesh, config: { server } }: GatewayDeps, config: GatewayUpstreamConfig): Upstream {
+  const adapter = createHttpAdapter({
+    origin: config.url.origin,
+    connections: config.connections,
+    probe: { path: `${config.url.pathPrefix}${config.probe.path}` },
+    headerBytesMax: Math.max(server.headerBytesMax, 16_384),
+  })
+  const { bulkhead, deadlineMs, retry, budget, breaker, rate, critical, recoverWithinMs } = config
+  const link = mesh.link(
+    `upstream.${config.name}`,
+    adapter,
+    {
+      deadlineMs,
+      retry,
+      budget,
+      breaker,
+      bulkhead,
+      rate,
+      critical,
+      recoverWithinMs,
+      heartbeatMs: config.probe.everyMs,
+      probeDeadlineMs: config.probe.deadlineMs,
+    },
+    { name: config.name, kind: 'service' },
+  )
+  mesh.use({ component: 'gateway', link: link.name, need: critical ? 'hard' : 'soft' })
+  const queuedMax = bulkhead.concurrent + config.connections
+  return {
+    name: config.name,
+    link,
+    pathPrefix: config.url.pathPrefix,
+    requests: { held: 0 },
+    tunnels: { held: 0 },
+    queued: 0,
+    queuedMax,
+  }
+}
+
+function createRoute(deps: GatewayDeps, config: GatewayRouteConfig, upstreams: ReadonlyMap<string, Upstream>): Route {
+  const upstream = upstreams.get(config.upstream)
+  if (upstream === undefined) throw new RipstopError('CONFIG_INVALID', `route ${config.path} names no upstream`)
+  const once: CallOptions<Attempt> = {
+    idempotent: false,
+    deadlineMs: config.deadlineMs,
+    failed: (attempt) => attempt.failure(),
+  }
+  return {
+    path: config.path,
+    config,
+    upstream,
+    once,
+    repeatable: { ...once, idempotent: true },
+    methods: config.methods === undefined ? undefined : new Set(config.methods),
+    meters: new RouteMeters(deps.mesh.metrics, config.path),
+  }
+}

@@ -1,0 +1,8 @@
+export { startControlApi } from './control-api.ts'
+export { withDocuments } from './document-routes.ts'
+export { createRequestGuard } from './guard.ts'
+export { createHtmlPage } from './html-page.ts'
+export { mayUse, type Principal } from './principal.ts'
+export { type IdempotencyKey, type Route, type RouteRequest, route } from './route.ts'
+export { sendError } from './send-error.ts'
+export { startHttpServer } from './server.ts'

@@ -1,0 +1,239 @@
+// The one port. A request that the gateway knows goes to its raw path, everything else to the control API; both behind
+// the same guard. Every limit is explicit: Node's own defaults let a slow client hold a connection for five minutes and
+// a server take connections until it has no file descriptor left.
+// Invariants:
+//   HS1. No client can hold a connection without making progress: head, whole request and idle time are bounded.
+//   HS2. A connection that can't be accepted (no descriptors left, too many) costs that connection only.
+//   HS3. Closing refuses new connections at once, lets requests under way end until its ctx is over, then cuts off
+//        whatever is left, upgraded sockets included. Closing twice waits twice for the same close.
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { background, type Ctx, type Env, type Metrics, RipstopError } from '@ripstop/kernel'
+import type { Log } from '#platform/telemetry'
+import type { ControlApi } from './control-api.ts'
+import type { RequestGuard } from './guard.ts'
+import { sendError, toEnvelope } from './send-error.ts'
+
+/** The gateway's raw path beside the control API. */
+export interface GatewayPath {
+  /** `path` has no query. */
+  readonly matches: (path: string) => boolean
+  readonly handle: (request: IncomingMessage, response: ServerResponse) => void
+  /** A WebSocket upgrade on a path that matches; the socket is the gateway's from here. */
+  readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
+}
+
+export interface HttpLimits {
+  readonly headersTimeoutMs: number
+  readonly requestTimeoutMs: number
+  readonly keepAliveTimeoutMs: number
+  readonly checkIntervalMs: number
+  readonly connectionsMax: number
+  readonly closeMs: number
+}
+
+/** Idle connections outlive those of common load balancers (60 s), so that these close first and no request is lost. */
+const LIMITS: HttpLimits = {
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 120_000,
+  keepAliveTimeoutMs: 65_000,
+  checkIntervalMs: 1_000,
+  connectionsMax: 10_000,
+  closeMs: 10_000,
+}
+
+export interface HttpServerDeps {
+  readonly env: Env
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly server: { readonly host: string; readonly port: number; readonly headerBytesMax: number }
+  readonly guard: RequestGuard
+  readonly control: Pick<ControlApi, 'handle' | 'drain'>
+  readonly gateway?: GatewayPath
+  readonly limits?: Partial<HttpLimits>
+}
+
+export interface HttpServer extends AsyncDisposable {
+  readonly host: string
+  readonly port: number
+  readonly url: string
+  /** Single-flight and idempotent (HS3). */
+  readonly close: (ctx: Ctx) => Promise<void>
+}
+
+/** Listens. Rejects with CONFIG_INVALID if the address can't be had: waiting would not help. */
+export async function startHttpServer(deps: HttpServerDeps): Promise<HttpServer> {
+  const { env, server: settings } = deps
+  const limits = { ...LIMITS, ...deps.limits }
+  const sockets = new Set<Socket>()
+  const underWay = new Set<ServerResponse>()
+  let closing: Promise<void> | undefined
+  const dispatch = createDispatch(deps)
+  const server = createServer(
+    {
+      maxHeaderSize: settings.headerBytesMax,
+      headersTimeout: limits.headersTimeoutMs,
+      requestTimeout: limits.requestTimeoutMs,
+      keepAliveTimeout: limits.keepAliveTimeoutMs,
+      connectionsCheckingInterval: limits.checkIntervalMs,
+      keepAlive: true,
+      noDelay: true,
+      // Without this every `Upgrade: h2c` of a careful client would be an upgrade and fail.
+      shouldUpgradeCallback: (request) => isWebSocket(request) && deps.gateway?.matches(pathOf(request)) === true,
+    },
+    (request, response) => {
+      underWay.add(response)
+      response.once('close', () => {
+        underWay.delete(response)
+        // While closing, a connection is idle once its answer is out, and nobody else would close it.
+        if (closing !== undefined) setImmediate(() => server.closeIdleConnections())
+      })
+      if (closing !== undefined) response.shouldKeepAlive = false
+      dispatch(request, response)
+    },
+  )
+  server.maxConnections = limits.connectionsMax
+  hearConnections(server, sockets, deps)
+  const inFlight = deps.metrics.gauge('http_requests_in_flight', 'Requests whose answer is not out yet')
+  deps.metrics.collect(() => inFlight.set(underWay.size))
+  hearUpgrades(server, deps)
+  await listen(server, settings)
+  hearTrouble(server, deps)
+  const { port } = server.address() as AddressInfo
+  const close = (ctx: Ctx): Promise<void> => {
+    if (closing !== undefined) return closing
+    for (const response of underWay) if (!response.headersSent) response.shouldKeepAlive = false
+    closing = closeServer(server, sockets, deps.control, ctx)
+    return closing
+  }
+  return {
+    host: settings.host,
+    port,
+    url: `http://${settings.host.includes(':') ? `[${settings.host}]` : settings.host}:${port}`,
+    close,
+    [Symbol.asyncDispose]: async () => {
+      using ctx = background(env).within(limits.closeMs)
+      await close(ctx)
+    },
+  }
+}
+
+function createDispatch({ guard, control, gateway, log }: HttpServerDeps) {
+  return (request: IncomingMessage, response: ServerResponse): void => {
+    response.on('error', () => {}) // a reset by the client; `close` follows and is heard by whoever answers
+    const refused = guard(request)
+    if (refused !== undefined) return sendError(response, refused)
+    try {
+      if (gateway?.matches(pathOf(request)) === true) gateway.handle(request, response)
+      else control.handle(request, response)
+    } catch (error) {
+      // A defect kills the request, not the process.
+      log.error({ event: 'http.defect', error })
+      sendError(response, new RipstopError('INTERNAL', 'something went wrong on our side', { cause: error }))
+    }
+  }
+}
+
+function pathOf({ url = '' }: IncomingMessage): string {
+  const end = url.indexOf('?')
+  return end < 0 ? url : url.slice(0, end)
+}
+
+function isWebSocket({ method, headers }: IncomingMessage): boolean {
+  return method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket'
+}
+
+function hearConnections(server: Server, sockets: Set<Socket>, { metrics }: HttpServerDeps): void {
+  const open = metrics.gauge('http_connections_open', 'Connections that clients have open')
+  const dropped = metrics.counter('http_connections_dropped_total', 'Connections beyond the bound, closed at once')
+  metrics.collect(() => open.set(sockets.size))
+  server.on('connection', (socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
+  server.on('drop', () => dropped.add(1))
+}
+
+function hearUpgrades(server: Server, { guard, gateway, log }: HttpServerDeps): void {
+  server.on('upgrade', (request, socket, head) => {
+    socket.on('error', () => {}) // heard by its owner; without a listener it would be our end
+    const refused = guard(request)
+    if (refused !== undefined) return refuseSocket(socket, refused)
+    try {
+      gateway?.upgrade(request, socket, head)
+    } catch (error) {
+      log.error({ event: 'http.defect', error })
+      socket.destroy()
+    }
+  })
+}
+
+/** After listening: an `error` is an accept that failed, of which the next may succeed (HS2). */
+function hearTrouble(server: Server, { log, metrics, env }: HttpServerDeps): void {
+  const failed = metrics.counter('http_accept_failures_total', 'Connections that could not be accepted')
+  let toldMs = Number.NEGATIVE_INFINITY
+  server.on('error', (error) => {
+    failed.add(1)
+    if (env.clock.monoMs() - toldMs < 1_000) return
+    toldMs = env.clock.monoMs()
+    log.error({ event: 'http.accept_failed', why: error.message })
+  })
+  server.on('clientError', (error, socket) => refuseSocket(socket, toClientError(error)))
+}
+
+/** What Node's parser could not make a request of. */
+function toClientError(error: Error & { readonly code?: string }): RipstopError {
+  if (error.code === 'HPE_HEADER_OVERFLOW') return new RipstopError('HEADERS_TOO_LARGE', 'the headers are too large')
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT')
+    return new RipstopError('REQUEST_TIMEOUT', 'the request came too slowly')
+  return new RipstopError('BAD_REQUEST', 'this is not a well-formed HTTP request')
+}
+
+function refuseSocket(socket: Duplex, error: RipstopError): void {
+  if (!socket.writable) {
+    socket.destroy()
+    return
+  }
+  const body = JSON.stringify(toEnvelope(error))
+  const head = [
+    `HTTP/1.1 ${error.http} ${error.code}`,
+    'Content-Type: application/json; charset=utf-8',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Connection: close',
+  ]
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy())
+}
+
+function listen(server: Server, { host, port }: HttpServerDeps['server']): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  server.once('error', (cause: Error & { readonly code?: string }) => {
+    const why = cause.code === 'EADDRINUSE' ? 'something else listens there' : cause.message
+    reject(new RipstopError('CONFIG_INVALID', `server: cannot listen on ${host}:${port}: ${why}`, { cause }))
+  })
+  server.listen(port, host, () => {
+    server.removeAllListeners('error')
+    resolve()
+  })
+  return promise
+}
+
+async function closeServer(
+  server: Server,
+  sockets: ReadonlySet<Socket>,
+  control: Pick<ControlApi, 'drain'>,
+  ctx: Ctx,
+): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+  control.drain()
+  server.closeIdleConnections()
+  const cutOff = (): void => {
+    for (const socket of sockets) socket.destroy()
+  }
+  const over = ctx.signal
+  if (over.aborted) cutOff()
+  else over.addEventListener('abort', cutOff, { once: true })
+  await closed
+  over.removeEventListener('abort', cutOff)
+}

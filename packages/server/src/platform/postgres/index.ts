@@ -1,0 +1,8 @@
+export { createEmbeddedAdapter } from './embedded-adapter.ts'
+export type { EmbeddedPostgres } from './embedded-cluster.ts'
+export { type Done, expireIdempotency, runOnce } from './idempotency.ts'
+export { withLease } from './lease.ts'
+export { createPostgresLink } from './postgres-link.ts'
+export { violatedConstraint } from './sql-state.ts'
+export { startMigrations } from './start.ts'
+export { composeStatement, type Part } from './statement.ts'

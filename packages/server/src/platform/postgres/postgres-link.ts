@@ -1,0 +1,117 @@
+// The link to Postgres. Where it leads may change while it lives (the embedded server takes another port after a crash of
+// the machine), so every generation asks for the address anew.
+// The pool's contract: `poolSize` connections, nobody waits longer than `waitMs` for one, waiting is measured
+// (pool_wait_seconds), the newest waits first in line, and the oldest is turned away beyond WAITERS_MAX. The pool keeps it,
+// not the bulkhead: only the pool knows how long somebody waited.
+
+import { readFile } from 'node:fs/promises'
+import { type Adapter, type Link, type Mesh, RipstopError } from '@ripstop/kernel'
+import { createPostgresAdapter, type PostgresOptions, type PostgresPool } from '@ripstop/kernel/postgres'
+import type { Config, PostgresUrl } from '#platform/config'
+
+const NAME = 'postgres.main'
+const WAITERS_MAX = 1_024
+const OPEN_DEADLINE_MS = 2_000
+
+export interface PostgresLinkDeps {
+  readonly mesh: Mesh
+  readonly postgres: Config['postgres']
+}
+
+export interface PostgresLink {
+  readonly link: Link<PostgresPool>
+  /** The server is somewhere else now, or is there at last. */
+  readonly moveTo: (url: string) => void
+  /** As the link's, for a link beside it with guarantees of its own. */
+  readonly adapter: (size: number) => Adapter<PostgresPool>
+}
+
+/** Registers the link `postgres.main`; start it with `link.start()`. Without an address it waits for `moveTo`. */
+export function createPostgresLink({ mesh, postgres }: PostgresLinkDeps): PostgresLink {
+  let moved: string | undefined
+  const waits = mesh.metrics.histogram('pool_wait_seconds', 'What calls waited for a connection', { link: NAME })
+  const address = async (): Promise<PostgresOptions> => {
+    if (moved !== undefined) return { url: moved }
+    if (postgres.url !== undefined) return toOptions(postgres.url)
+    throw new RipstopError('LINK_DOWN', 'the embedded Postgres is still starting', { sent: 'no' })
+  }
+  const adapter = (size: number): Adapter<PostgresPool> =>
+    createMovingAdapter(
+      () => (moved ?? postgres.url?.redacted)?.replace(/^.*@|\?.*$/g, '') ?? 'embedded, still starting',
+      async () =>
+        createPostgresAdapter({
+          ...(await address()),
+          size,
+          waitMs: postgres.waitMs,
+          connectMs: Math.min(OPEN_DEADLINE_MS, postgres.deadlineMs),
+          sessionSettings: postgres.sessionSettings,
+          statementTimeoutMs: postgres.statementTimeoutMs,
+          onWait: (waitedMs) => waits.observe(waitedMs / 1000),
+        }),
+    )
+  const link = mesh.link(
+    NAME,
+    adapter(postgres.poolSize),
+    {
+      deadlineMs: postgres.deadlineMs,
+      critical: true,
+      recoverWithinMs: 1_500,
+      openDeadlineMs: OPEN_DEADLINE_MS,
+      retry: { attempts: 2 },
+      fallback: 'recently-verified-keys',
+      bulkhead: { concurrent: postgres.poolSize + WAITERS_MAX, queue: 0 },
+    },
+    { name: 'postgres', kind: 'database' },
+  )
+  return {
+    link,
+    adapter,
+    moveTo: (url) => {
+      if (url === moved) return
+      moved = url
+      link.wake()
+    },
+  }
+}
+
+/** The adapter of each generation's own address. */
+function createMovingAdapter(
+  target: () => string,
+  create: () => Promise<Adapter<PostgresPool>>,
+): Adapter<PostgresPool> {
+  const adapters = new WeakMap<PostgresPool, Adapter<PostgresPool>>()
+  const of = (pool: PostgresPool): Adapter<PostgresPool> => adapters.get(pool) as Adapter<PostgresPool>
+  // What a failure means doesn't depend on where it came from.
+  const { fault } = createPostgresAdapter({ hosts: [{ host: 'unused' }], user: 'unused' })
+  return {
+    kind: 'postgres',
+    get target() {
+      return target()
+    },
+    sharedFate: false,
+    open: async (ctx, events) => {
+      const adapter = await create()
+      const pool = await adapter.open(ctx, events)
+      adapters.set(pool, adapter)
+      return pool
+    },
+    probe: (pool, ctx) => of(pool).probe(pool, ctx),
+    close: (pool, because) => of(pool).close(pool, because),
+    fault,
+    renew: (pool) => of(pool).renew?.(pool),
+    pool: (pool) => of(pool).pool?.(pool) ?? { size: 0, inUse: 0, waiting: 0 },
+  }
+}
+
+async function toOptions(url: PostgresUrl): Promise<PostgresOptions> {
+  const { hosts, user, password, database, tls, caFile, applicationName } = url
+  const ca = caFile === undefined ? {} : { ca: await readFile(caFile) }
+  return {
+    hosts,
+    user,
+    database,
+    ...(password === undefined ? {} : { password: () => password.reveal() }),
+    ssl: tls === 'off' ? false : { rejectUnauthorized: tls === 'verify', ...ca },
+    ...(applicationName === undefined ? {} : { applicationName }),
+  }
+}

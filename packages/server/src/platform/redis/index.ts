@@ -1,0 +1,1 @@
+export { createRedisLink } from './redis-link.ts'
