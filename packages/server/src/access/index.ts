@@ -1,6 +1,6 @@
 export { type AccessService, createAccessService } from './access.ts'
 export { auditPart } from './audit.ts'
+export { createAccessUpkeep } from './retention.ts'
 export { createAccessRoutes } from './routes.ts'
 export { keyEnvironmentOf, startAccess } from './start.ts'
-export { expireAudit, expireKeys } from './store.ts'
 export { createScopeList, DEFAULT_TENANT_ID } from './tenant.ts'

@@ -21,6 +21,7 @@ import { createRefusal, sendRefusal } from './refusal.ts'
 import { collectBody, StreamedBody } from './request-body.ts'
 import type { RequestHead } from './request-head.ts'
 import { traceIdOf } from './trace.ts'
+import type { Kept } from './under-way.ts'
 import { upstreamPath } from './upstream-path.ts'
 
 export interface Upstream {
@@ -60,7 +61,8 @@ const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT'
 
 type Phase = 'guarding' | 'collecting' | 'asking' | 'answering' | 'over'
 
-export class Exchange {
+export class Exchange implements Kept {
+  index = 0
   readonly #deps: ExchangeDeps
   readonly #route: Route
   readonly #request: IncomingMessage

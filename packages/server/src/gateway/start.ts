@@ -23,6 +23,7 @@ import { RateLimiter, type RateLink } from './rate-limiter.ts'
 import { RouteTable } from './route-table.ts'
 import { RouteMeters } from './traffic-meters.ts'
 import { Tunnel } from './tunnel.ts'
+import { UnderWay } from './under-way.ts'
 
 export interface GatewayDeps {
   readonly mesh: Mesh
@@ -77,8 +78,8 @@ class RunningGateway implements Gateway {
   readonly #upstreams: readonly Upstream[]
   readonly #exchangeDeps: ExchangeDeps
   readonly #tunnelPlaces: Admission
-  readonly #exchanges = new Set<Exchange>()
-  readonly #tunnels = new Set<Tunnel>()
+  readonly #exchanges = new UnderWay<Exchange>()
+  readonly #tunnels = new UnderWay<Tunnel>()
   readonly #sweep = new IdleSweep(() => this.#tick())
   #isDraining = false
   #isSweeping = false
@@ -126,7 +127,7 @@ class RunningGateway implements Gateway {
       {
         ...this.#exchangeDeps,
         admission: this.#tunnelPlaces,
-        onEnd: (ended) => this.#ended(() => this.#tunnels.delete(ended)),
+        onEnd: (ended) => this.#ended(() => this.#tunnels.remove(ended)),
       },
       route,
       request,
@@ -144,7 +145,7 @@ class RunningGateway implements Gateway {
   async drain(ctx: Ctx): Promise<void> {
     this.#isDraining = true
     // A tunnel has no end of its own to wait for: its clients come back, to another process.
-    for (const tunnel of [...this.#tunnels]) tunnel.finish()
+    for (const tunnel of this.#tunnels.list()) tunnel.finish()
     if (this.#underWay() > 0) {
       await new Promise<void>((resolve) => {
         this.#onEmpty = resolve
@@ -152,8 +153,8 @@ class RunningGateway implements Gateway {
         else ctx.signal.addEventListener('abort', () => resolve(), { once: true })
       })
     }
-    for (const exchange of [...this.#exchanges]) exchange.abort()
-    for (const tunnel of [...this.#tunnels]) tunnel.abort()
+    for (const exchange of this.#exchanges.list()) exchange.abort()
+    for (const tunnel of this.#tunnels.list()) tunnel.abort()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -187,7 +188,7 @@ class RunningGateway implements Gateway {
       admission: new Admission(this.#limits.requests),
       limits: this.#limits,
       replay: { bytes: 0 },
-      onEnd: (exchange) => this.#ended(() => this.#exchanges.delete(exchange)),
+      onEnd: (exchange) => this.#ended(() => this.#exchanges.remove(exchange)),
       isDraining: () => this.#isDraining,
     }
   }
@@ -215,8 +216,8 @@ class RunningGateway implements Gateway {
   }
 
   #tick(): void {
-    for (const exchange of [...this.#exchanges]) exchange.tick(IDLE_TICKS)
-    for (const tunnel of [...this.#tunnels]) tunnel.tick(IDLE_TICKS)
+    for (const exchange of this.#exchanges.list()) exchange.tick(IDLE_TICKS)
+    for (const tunnel of this.#tunnels.list()) tunnel.tick(IDLE_TICKS)
     this.#isSweeping = this.#underWay() > 0
     if (this.#isSweeping) this.#armSweep()
   }

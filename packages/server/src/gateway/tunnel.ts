@@ -20,6 +20,7 @@ import { createRefusal, sendRawRefusal } from './refusal.ts'
 import type { RequestHead } from './request-head.ts'
 import { createResponseHeaders } from './response-head.ts'
 import { traceIdOf } from './trace.ts'
+import type { Kept } from './under-way.ts'
 import { upstreamPath } from './upstream-path.ts'
 
 export interface TunnelDeps {
@@ -35,7 +36,8 @@ const KEEP_ALIVE_MS = 30_000
 /** Well-behaved clients send nothing before they have an answer. */
 const EARLY_BYTES_MAX = 65_536
 
-export class Tunnel {
+export class Tunnel implements Kept {
+  index = 0
   readonly #deps: TunnelDeps
   readonly #route: Route
   readonly #request: IncomingMessage

@@ -1,8 +1,8 @@
 // Readiness: whether this process can do its work, and if not, what is missing and why. A pure reading of the graph and of
 // the schema's state.
 // Invariants:
-//   RD1. It names every critical link that is not up, with the reason, and never calls a mesh ready that lacks one.
-//   RD2. What only degrades is told, and does not take readiness away.
+//   RY1. It names every critical link that is not up, with the reason, and never calls a mesh ready that lacks one.
+//   RY2. What only degrades is told, and does not take readiness away.
 
 import type { LinkSnapshot, MeshGraph } from '@ripstop/kernel'
 import type { MigrationStatusWire, ReadinessWire } from '@ripstop/protocol'

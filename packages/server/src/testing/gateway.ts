@@ -1,18 +1,18 @@
 // A gateway for tests, on real sockets: upstreams that do as they are told, raw clients, and short bounds.
 
 import { once } from 'node:events'
-import { createServer, type RequestListener, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
-import { createEnv, type LinkSnapshot, Mesh } from '@ripstop/kernel'
+import { background, createEnv, type LinkSnapshot, Mesh } from '@ripstop/kernel'
 import {
-  answerClientError,
-  createServerOptions,
   type Gateway,
   type GatewayDeps,
   type GatewayRouteConfig,
   type GatewayUpstreamConfig,
   startGateway,
 } from '#gateway'
+import { createRequestGuard, startHttpServer } from '#platform/http'
+import { createRecordingLog, type RecordingLog } from './http.ts'
 import { until } from './processes.ts'
 
 export interface TestUpstream extends AsyncDisposable {
@@ -26,19 +26,22 @@ export async function startTestUpstream(listener: RequestListener): Promise<Test
     if (request.url === '/health') response.end('ok')
     else listener(request, response)
   })
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   return {
     port: (server.address() as AddressInfo).port,
     server,
-    [Symbol.asyncDispose]: () => closeServer(server),
+    [Symbol.asyncDispose]: async () => {
+      const closed = new Promise((resolve) => server.close(resolve))
+      for (const socket of sockets) socket.destroy() // upgraded ones too
+      await closed
+    },
   }
-}
-
-async function closeServer(server: Server): Promise<void> {
-  const closed = new Promise((resolve) => server.close(resolve))
-  server.closeAllConnections()
-  await closed
 }
 
 export function createTestUpstreamConfig(
@@ -87,8 +90,8 @@ export interface TestGateway extends AsyncDisposable {
   readonly url: string
   readonly gateway: Gateway
   readonly mesh: Mesh
-  readonly server: Server
-  readonly errors: Readonly<Record<string, unknown>>[]
+  readonly server: HttpServer
+  readonly log: RecordingLog
   link(upstream: string): LinkSnapshot
 }
 
@@ -101,55 +104,54 @@ export interface TestGatewayOptions extends Partial<Omit<GatewayDeps, 'config' |
   readonly awaitUp?: boolean
 }
 
-/** A gateway behind a server as the mesh has it; what has no route is answered 404 by `server` itself. */
+type HttpServer = Awaited<ReturnType<typeof startHttpServer>>
+
+function answerNoRoute(_request: IncomingMessage, response: ServerResponse): void {
+  response.statusCode = 404
+  response.end('no route')
+}
+
+/** A gateway behind the server of the mesh; what has no route is 404. */
 export async function startTestGateway(options: TestGatewayOptions): Promise<TestGateway> {
   const { upstreams, routes, trustProxy = [], awaitUp = true, ...deps } = options
   const mesh = options.mesh ?? new Mesh(createEnv())
-  const errors: Readonly<Record<string, unknown>>[] = []
   const config = { server: { headerBytesMax: 16_384, trustProxy }, upstreams, routes }
+  const log = createRecordingLog()
   const gateway = startGateway({
     authenticate: () => ({ tenantId: 'default', keyId: 'k1', scopes: [] }),
     ...deps,
     mesh,
     env: mesh.env,
-    log: { error: (event) => errors.push(event) },
+    log,
     config,
   })
-  const server = createServer({
-    ...createServerOptions(config),
-    shouldUpgradeCallback: (request) => gateway.mayUpgrade(request),
+  const server = await startHttpServer({
+    env: mesh.env,
+    log,
+    metrics: mesh.metrics,
+    server: { host: '127.0.0.1', port: 0, headerBytesMax: 16_384 },
+    guard: createRequestGuard({ mode: 'keys', host: '127.0.0.1', allowedOrigins: [] }),
+    control: { handle: answerNoRoute, drain: () => {} },
+    gateway,
   })
-  for (const event of ['request', 'checkContinue'] as const) {
-    server.on(event, (request, response) => {
-      if (gateway.handle(request, response, event === 'checkContinue')) return
-      response.statusCode = 404
-      response.end('no route')
-    })
-  }
-  server.on('upgrade', (request, socket, head) => {
-    if (!gateway.upgrade(request, socket, head)) socket.destroy()
-  })
-  server.on('clientError', answerClientError)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
   const link = (name: string): LinkSnapshot => {
     const found = mesh.links().find((each) => each.name === `upstream.${name}`)
     if (found === undefined) throw new Error(`no link to ${name}`)
     return found.snapshot()
   }
   if (awaitUp) await until('every upstream is up', () => upstreams.every(({ name }) => link(name).state === 'up'))
-  const { port } = server.address() as AddressInfo
   return {
-    port,
-    url: `http://127.0.0.1:${port}`,
+    port: server.port,
+    url: server.url,
     gateway,
     mesh,
     server,
-    errors,
+    log,
     link,
     [Symbol.asyncDispose]: async () => {
       await gateway[Symbol.asyncDispose]()
-      await closeServer(server)
+      using ctx = background(mesh.env).within(50)
+      await server.close(ctx)
     },
   }
 }

@@ -75,7 +75,9 @@ test('with no writable host the failure says what was wrong with each', async ()
   const failed = dialFirst([standby, starting])
   await expect(failed).rejects.toMatchObject({ code: 'PEER_WRONG_ROLE', sent: 'no' })
   await expect(failed).rejects.toThrow(/is a standby; .*starting up/)
-  await expect(dialFirst([starting])).rejects.toMatchObject({ code: 'PEER_FAILED', sent: 'no' })
+  const ctx = background(createEnv()).within(60_000)
+  await expect(dialFirst([starting], ctx)).rejects.toMatchObject({ code: 'PEER_FAILED', sent: 'no' })
+  expect(ctx.env.wheel.armed).toBe(0)
 })
 
 test('the race of hosts ends with its ctx and leaves no timer and no socket behind', async () => {

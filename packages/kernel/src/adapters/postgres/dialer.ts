@@ -71,6 +71,7 @@ export class Dialer {
         if (won) return
         if (failures.length < hosts.length) return start()
         wheel.disarm(headStart)
+        racing[Symbol.dispose]()
         reject(noneWritable(failures))
       }
       start()

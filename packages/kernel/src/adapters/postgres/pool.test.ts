@@ -229,9 +229,10 @@ test('QP4: without a slot either, they are told so: sent no, when to come back, 
 test('QP5: close ends every socket, wait and timer', async () => {
   const fixture = await openPool({ query: hangs, cancel: () => {} }, { size: 1, waitMs: 5_000, maxAgeMs: 0 })
   const { pool, ctx, fake } = fixture
-  const first = pool.query(ctx, 'select hang')
+  const hang = () => pool.query(ctx.within(Number.POSITIVE_INFINITY), 'select hang')
+  const first = hang()
   await until('one runs', () => fixture.gauges().inUse === 1)
-  const calls = [first, pool.query(ctx, 'select hang')]
+  const calls = [first, hang()]
   fixture.renew()
   fixture.close()
   const [running, waiting] = await Promise.allSettled(calls)
@@ -239,7 +240,7 @@ test('QP5: close ends every socket, wait and timer', async () => {
   expect(waiting).toMatchObject({ status: 'rejected', reason: { code: 'LINK_LOST', sent: 'no' } })
   await until('all sockets are closed', () => fake.open.size === 0)
   expect(ctx.env.wheel.armed).toBe(0)
-  await expect(pool.query(ctx, 'select 1')).rejects.toMatchObject({ code: 'LINK_LOST', sent: 'no' })
+  await expect(pool.query(ctx.within(100), 'select 1')).rejects.toMatchObject({ code: 'LINK_LOST', sent: 'no' })
   expect(fixture.lost).toEqual([])
 })
 
@@ -252,6 +253,23 @@ test('QP6: after something was done under the same ctx, a failure that undid its
   await expect(pool.query(call, 'select conflict')).rejects.toMatchObject({ code: 'PEER_FAILED', sent: 'no' })
   await pool.query(call, 'insert 1')
   await expect(pool.query(call, 'select conflict')).rejects.toMatchObject({ code: 'PEER_FAILED', sent: 'maybe' })
+})
+
+test('QP6: nor is it sent no while something else runs under the same ctx, or may have been applied', async () => {
+  const query: FakeServerOptions['query'] = (text, { socket }) => {
+    if (text === 'insert die') socket.resetAndDestroy()
+    if (text === 'select conflict') return Buffer.concat([failure('40001', 'could not serialize'), ready('I')])
+    return hangs(text)
+  }
+  const { pool, ctx } = await openPool({ query })
+  const lost = ctx.within(1_000)
+  await pool.query(lost, 'insert die').catch(() => {})
+  await expect(pool.query(lost, 'select conflict')).rejects.toMatchObject({ code: 'PEER_FAILED', sent: 'maybe' })
+  const parallel = ctx.within(300)
+  const beside = pool.query(parallel, 'insert hang').catch((error) => error)
+  await expect(pool.query(parallel, 'select conflict')).rejects.toMatchObject({ code: 'PEER_FAILED', sent: 'maybe' })
+  await beside
+  await expect(pool.query(ctx.within(300), 'select conflict')).rejects.toMatchObject({ sent: 'no' })
 })
 
 test('a primary that was demoted under an open connection is found out by the statement that it refuses', async () => {

@@ -45,6 +45,13 @@ interface Waiter {
   fail(error: RipstopError): void
 }
 
+/** What was done here under one ctx. */
+interface Use {
+  running: number
+  /** Something of it was, or may have been, applied. */
+  applied: boolean
+}
+
 export class SlotPool implements PostgresPool {
   readonly host: Host
   readonly #env: Env
@@ -56,7 +63,7 @@ export class SlotPool implements PostgresPool {
   /** The last one given back is used first, so that what is not needed stays idle. */
   readonly #idle: Slot[] = []
   readonly #waiters: Waiter[] = [] // oldest first
-  readonly #touched = new WeakSet<Ctx>()
+  readonly #uses = new WeakMap<Ctx, Use>()
   readonly #reopen: TimerEntry
   #probeSlot: Slot | undefined
   #proof: Promise<void> | undefined
@@ -86,30 +93,12 @@ export class SlotPool implements PostgresPool {
     return { size: this.#slots.size, inUse: this.#slots.size - this.#idle.length, waiting: this.#waiters.length }
   }
 
-  async query<Row>(ctx: Ctx, text: string, values?: readonly unknown[]): Promise<QueryResult<Row>> {
-    const slot = await this.#take(ctx)
-    try {
-      const result = await slot.run<Row>(ctx, text, values)
-      this.#touched.add(ctx)
-      return result
-    } catch (error) {
-      throw this.#honest(ctx, error)
-    } finally {
-      this.#giveBack(slot)
-    }
+  query<Row>(ctx: Ctx, text: string, values?: readonly unknown[]): Promise<QueryResult<Row>> {
+    return this.#onSlot(ctx, (slot) => slot.run<Row>(ctx, text, values))
   }
 
-  async transaction<T>(ctx: Ctx, work: (tx: Queryable) => PromiseLike<T> | T): Promise<T> {
-    const slot = await this.#take(ctx)
-    try {
-      const value = await Transaction.run(slot, ctx, this.#begin(), work)
-      this.#touched.add(ctx)
-      return value
-    } catch (error) {
-      throw this.#honest(ctx, error)
-    } finally {
-      this.#giveBack(slot)
-    }
+  transaction<T>(ctx: Ctx, work: (tx: Queryable) => PromiseLike<T> | T): Promise<T> {
+    return this.#onSlot(ctx, (slot) => Transaction.run(slot, ctx, this.#begin(), work))
   }
 
   /** One round trip on the reserved slot, which is opened again if it was given up. Single-flight. */
@@ -120,7 +109,7 @@ export class SlotPool implements PostgresPool {
     return this.#proof
   }
 
-  /** Replaces slots that are too old, one by one; harmless while it is under way. */
+  /** Replaces slots older than `maxAgeMs`, one by one; harmless while it is under way. */
   renew(): void {
     if (this.#renewing || this.#closed) return
     this.#renewing = true
@@ -161,6 +150,40 @@ export class SlotPool implements PostgresPool {
 
   // Slots for callers
 
+  async #onSlot<T>(ctx: Ctx, run: (slot: Slot) => Promise<T>): Promise<T> {
+    const use = this.#useOf(ctx)
+    let slot: Slot | undefined
+    use.running++
+    try {
+      slot = await this.#take(ctx)
+      const value = await run(slot)
+      use.applied = true
+      return value
+    } catch (error) {
+      throw this.#honest(use, error)
+    } finally {
+      use.running--
+      if (slot !== undefined) this.#giveBack(slot)
+    }
+  }
+
+  #useOf(ctx: Ctx): Use {
+    const known = this.#uses.get(ctx)
+    if (known !== undefined) return known
+    const use: Use = { running: 0, applied: false }
+    this.#uses.set(ctx, use)
+    return use
+  }
+
+  /** The error as the caller is to see it; one that undid itself is no better than what else its ctx did (QP6). */
+  #honest(use: Use, error: unknown): unknown {
+    const fault = error instanceof RipstopError ? error : postgresFault(error)
+    if (fault === undefined) return error
+    if (fault.code === 'PEER_WRONG_ROLE') this.#doubt()
+    if (fault.sent !== 'no') use.applied = true
+    return use.applied || use.running > 1 ? asSent(fault, 'maybe') : fault
+  }
+
   #take(ctx: Ctx): Slot | Promise<Slot> {
     const slot = this.#idle.pop()
     if (slot === undefined) return this.#wait(ctx)
@@ -173,7 +196,7 @@ export class SlotPool implements PostgresPool {
     const sinceMs = clock.monoMs()
     return new Promise((resolve, reject) => {
       const { signal } = ctx
-      if (signal.aborted) return reject(this.#honest(ctx, overError(ctx, 'no')))
+      if (signal.aborted) return reject(overError(ctx, 'no'))
       const end = (): void => {
         wheel.disarm(timer)
         signal.removeEventListener('abort', over)
@@ -188,7 +211,7 @@ export class SlotPool implements PostgresPool {
         },
         fail: (error) => {
           end()
-          reject(this.#honest(ctx, asSent(error, 'no')))
+          reject(asSent(error, 'no'))
         },
       }
       const over = (): void => waiter.fail(overError(ctx, 'no'))
@@ -219,7 +242,7 @@ export class SlotPool implements PostgresPool {
   }
 
   #offer(slot: Slot): void {
-    if (slot.retiring || this.#closed) {
+    if (slot.retiring || !this.#slots.has(slot)) {
       slot.destroy()
       return this.#gone(slot)
     }
@@ -346,12 +369,5 @@ export class SlotPool implements PostgresPool {
     if (session !== 'refused') return 'begin'
     const { statementTimeoutMs, idleInTransactionTimeoutMs } = settings
     return `begin; set local statement_timeout = ${statementTimeoutMs}; set local idle_in_transaction_session_timeout = ${idleInTransactionTimeoutMs}`
-  }
-
-  #honest(ctx: Ctx, error: unknown): unknown {
-    const fault = error instanceof RipstopError ? error : postgresFault(error)
-    if (fault === undefined) return error
-    if (fault.code === 'PEER_WRONG_ROLE') this.#doubt()
-    return this.#touched.has(ctx) ? asSent(fault, 'maybe') : fault
   }
 }

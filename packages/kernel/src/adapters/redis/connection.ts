@@ -1,5 +1,7 @@
 // One connection to Redis. ioredis speaks the protocol and does nothing else: it does not reconnect, queue, resend or time
 // out, because the link does. Its word 'ready' is not taken as proof either (ioredis #2099): the link probes.
+// A command whose caller gave up stays in ioredis's queue until its answer comes; if none does, the probe that its caller's
+// deadline caused ends the generation, and the queue with it: that bounds it.
 // Invariants:
 //   RD1. Opening settles by its ctx, whatever stage the server dies or hangs in, and leaves no socket behind.
 //   RD2. Any error of the connection, and any answer that contradicts the proof, is the loss of the generation.

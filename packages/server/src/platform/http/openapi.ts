@@ -1,6 +1,5 @@
 // OpenAPI 3.1, made from the very schemas that check requests, so that the two can't disagree.
 
-import { errorCodes } from '@ripstop/kernel'
 import { errorEnvelopeSchema } from '@ripstop/protocol'
 import { z } from 'zod'
 import type { Route } from './route.ts'
@@ -175,19 +174,3 @@ function json(schema: JsonSchema): Content {
 function sorted<T>(entries: Readonly<Record<string, T>>): Record<string, T> {
   return Object.fromEntries(Object.entries(entries).sort(([a], [b]) => (a < b ? -1 : 1)))
 }
-
-/** docs/errors.md: every code that is registered, with what to do. */
-export function createErrorsPage(): string {
-  const rows = [...errorCodes()]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([code, { http, retry, fix }]) => `| \`${code}\` | ${http} | ${retry ? 'yes' : 'no'} | ${fix} |`)
-  return `${ERRORS_HEAD}\n${rows.join('\n')}\n`
-}
-
-const ERRORS_HEAD = `# Error codes
-
-Made from the tables in the code: do not edit. Codes are never renamed or reused. "Retry" says whether the same request,
-unchanged, may succeed later; \`retry_after_ms\` and \`Retry-After\` say when.
-
-| code | HTTP | retry | what to do |
-| --- | --- | --- | --- |`

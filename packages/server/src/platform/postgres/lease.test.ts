@@ -53,6 +53,17 @@ describe('leases', () => {
     expect(await hold('failing', async () => 'next')).toBe('next')
   })
 
+  test('LS1: it is free again when its holder was told to stop', async () => {
+    const stopping = mesh.ctx.within(10_000)
+    const terms = { name: 'stopped', owner: randomUUID(), leaseMs: 30_000 }
+    const holder = withLease(mesh.link, stopping, terms, () => {
+      stopping.cancel()
+      return Promise.reject(stopping.reason)
+    })
+    await expect(holder).rejects.toMatchObject({ code: 'CANCELLED' })
+    expect(await hold('stopped', async () => 'next')).toBe('next')
+  })
+
   test('LS2: a holder that was paused past its lease can change nothing, and is told', async () => {
     await hold(
       'paused',

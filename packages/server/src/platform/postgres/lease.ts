@@ -6,9 +6,11 @@
 //   LS2. A statement that names an older epoch, or a lease that is over, changes nothing; a claim waits for a statement
 //        that is under way with the epoch before.
 
-import type { Ctx, Link } from '@ripstop/kernel'
+import { background, type Ctx, type Link } from '@ripstop/kernel'
 import type { PostgresPool } from '@ripstop/kernel/postgres'
 import { composeStatement, type Part } from './statement.ts'
+
+const RELEASE_MS = 1_000
 
 export interface LeaseTerms {
   readonly name: string
@@ -38,7 +40,9 @@ export async function withLease<T>(
   try {
     return await work({ run: (ctx, part) => runHeld(link, ctx, terms.name, epoch, part) })
   } finally {
-    await release(link, ctx, terms.name, epoch).catch(() => undefined) // it runs out by itself
+    // In time of its own: a holder that is told to stop lets go, too.
+    using limit = background(ctx.env).within(RELEASE_MS)
+    await release(link, limit, terms.name, epoch).catch(() => undefined) // it runs out by itself
   }
 }
 

@@ -11,8 +11,8 @@
 
 import { type Ctx, hasCode, isRipstopError, type Link, RipstopError } from '@ripstop/kernel'
 import type { PostgresPool, Queryable } from '@ripstop/kernel/postgres'
-import type { Log } from '#platform/telemetry'
 import { pause } from '#platform/pause'
+import type { Log } from '#platform/telemetry'
 import { type Catalog, compareCatalogs, type Drift, readCatalog } from './migrations-catalog.ts'
 import { type Migration, readMigrations } from './migrations-files.ts'
 import { type Applied, planMigrations } from './migrations-plan.ts'

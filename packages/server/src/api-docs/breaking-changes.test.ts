@@ -1,9 +1,8 @@
 import { dataOf } from '@ripstop/protocol'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { createOpenApi } from './openapi.ts'
-import { findBreakingChanges } from './openapi-diff.ts'
-import { type Route, route } from './route.ts'
+import { createOpenApi, type Route, route } from '#platform/http'
+import { findBreakingChanges } from './breaking-changes.ts'
 
 interface Parts {
   readonly body?: z.ZodType

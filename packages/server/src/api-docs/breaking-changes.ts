@@ -1,7 +1,12 @@
 // What breaks a client: a pure comparison of two OpenAPI documents of ours. Requests may take more and demand less;
 // answers may give more and promise no less.
 
-import type { JsonSchema, OpenApi, Operation, Parameter } from './openapi.ts'
+import type { createOpenApi } from '#platform/http'
+
+export type OpenApi = ReturnType<typeof createOpenApi>
+type Operation = OpenApi['paths'][string][string]
+type Parameter = Operation['parameters'][number]
+type JsonSchema = Parameter['schema']
 
 /** One sentence for each change that breaks a client which was written against `before`. */
 export function findBreakingChanges(before: OpenApi, after: OpenApi): string[] {

@@ -1,0 +1,1 @@
+export { startUpkeep, type UpkeepTask } from './start.ts'
