@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { hasCode, type RipstopError } from './errors.ts'
 import { settle } from './testing/index.ts'
+import { survivors } from './testing/memory.ts'
 import {
   ANSWER,
   type Answer,
@@ -252,4 +253,30 @@ test('an answer that the caller does not like is passed on as it is', async () =
   expect(outcome()?.error).toBe(error)
   expect(hasCode(outcome()?.error, 'PEER_FAILED')).toBe(false)
   expect(ran.attempts).toBe(1)
+})
+
+test('C2: ten thousand calls, however they end, leave nothing in memory', async () => {
+  const bench = createTestLink({ heartbeatMs: 60_000, bulkhead: { concurrent: 100, queue: 10 }, breaker: 'none' })
+  await bench.up()
+  const parent = bench.root.within(3_600_000)
+  const references: WeakRef<object>[] = []
+  const live = async (): Promise<void> => {
+    for (let index = 0; index < 10_000; index++) {
+      const ctx = parent.within(500)
+      const failing: Answer = { does: 'fail', afterMs: 0, error: new WireError('maybe') }
+      const answer = [ANSWER, failing, HANG][index % 3] as Answer
+      const call = bench.link.call(ctx, (connection, inner) => {
+        references.push(new WeakRef(inner))
+        return bench.peer.ask(answer, inner, connection).then(() => ({ index }))
+      })
+      references.push(new WeakRef(ctx))
+      call.catch(() => {})
+      if (index % 7 === 0) ctx.cancel()
+      if (index % 100 === 0) await bench.clock.advance(600)
+    }
+  }
+  await live()
+  await bench.clock.advance(2_000)
+  expect(await survivors(references)).toBe(0)
+  expect(leftovers(bench)).toEqual(onlyTimers(2))
 })

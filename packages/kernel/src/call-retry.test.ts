@@ -351,6 +351,9 @@ test('the breaker hears of failures of the peer and of nothing else', async () =
     return outcome()
   }
   for (let call = 0; call < 10; call++) await run(fail(new AnswerError('no such row')))
+  // One tenant's bad requests must not shut the peer off for all: the same request would fail again, so it is to blame.
+  for (let call = 0; call < 10; call++)
+    await run(fail(new RipstopError('PEER_REFUSED', 'status 400', { sent: 'maybe' })))
   const cancelled = bench.root.within(1_000)
   for (let call = 0; call < 20; call++)
     watch(

@@ -1,27 +1,15 @@
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { background, type Ctx } from './ctx.ts'
 import { createEnv } from './env.ts'
 import { hasCode, RipstopError } from './errors.ts'
-import { createFakeClock, settle } from './testing/index.ts'
+import { createFakeClock } from './testing/index.ts'
+import { survivors } from './testing/memory.ts'
 
 function createRoot() {
   const clock = createFakeClock()
   const env = createEnv({ clock })
   return { clock, env, root: background(env) }
-}
-
-/** How many of what these point at survive a full collection. */
-async function survivors(references: readonly WeakRef<object>[]): Promise<number> {
-  setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc') as () => void
-  for (let round = 0; round < 3; round++) {
-    await settle()
-    collect()
-  }
-  return references.filter((reference) => reference.deref() !== undefined).length
 }
 
 test('C1: a child is over no later than its parent, at any depth', () => {

@@ -41,12 +41,12 @@ export type Code = keyof ErrorCodes & string
 
 const codes = new Map<string, ErrorCode>(Object.entries(KERNEL_CODES))
 
-/** Adds a package's codes to the closed table. Throws if a code is already there: codes are never redefined. */
+/** Adds a package's codes to the closed table, all or none. Throws if one is there already: codes are never redefined. */
 export function registerErrorCodes(added: Readonly<Record<string, ErrorCode>>): void {
-  for (const [code, meaning] of Object.entries(added)) {
+  for (const code of Object.keys(added)) {
     if (codes.has(code)) throw new Error(`error code ${code} is already registered`)
-    codes.set(code, meaning)
   }
+  for (const [code, meaning] of Object.entries(added)) codes.set(code, meaning)
 }
 
 /** The whole table, for documents and for the HTTP edge. */

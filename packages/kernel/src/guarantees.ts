@@ -90,17 +90,25 @@ const DAY_MS = 86_400_000
 function findProblems(guarantees: Guarantees): string[] {
   const problems: string[] = []
   const check = (setting: string, value: number, least: number, most: number): void => {
-    if (!(value >= least && value <= most)) problems.push(`${setting} is ${value}, must be ${least} to ${most}`)
+    if (typeof value === 'number' && value >= least && value <= most) return
+    problems.push(`${setting} is ${value}, must be ${least} to ${most}`)
+  }
+  const checkCount = (setting: string, value: number, least: number, most: number): void => {
+    if (!Number.isInteger(value)) problems.push(`${setting} is ${value}, must be a whole number`)
+    else check(setting, value, least, most)
   }
   check('deadlineMs', guarantees.deadlineMs, 1, DAY_MS)
+  if (guarantees.whenDown !== 'fast' && guarantees.whenDown !== 'wait') {
+    problems.push(`whenDown is ${guarantees.whenDown}, must be fast or wait`)
+  }
   check('recoverWithinMs', guarantees.recoverWithinMs, 1, DAY_MS)
-  check('retry.attempts', guarantees.retry.attempts, 1, 10)
+  checkCount('retry.attempts', guarantees.retry.attempts, 1, 10)
   check('retry.baseMs', guarantees.retry.baseMs, 0, 60_000)
   check('retry.capMs', guarantees.retry.capMs, 0, 600_000)
   check('budget.share', guarantees.budget.share, 0, 1)
   check('budget.perSecond', guarantees.budget.perSecond, 0.001, 1_000)
-  check('bulkhead.concurrent', guarantees.bulkhead.concurrent, 1, 100_000)
-  check('bulkhead.queue', guarantees.bulkhead.queue, 0, 100_000)
+  checkCount('bulkhead.concurrent', guarantees.bulkhead.concurrent, 1, 100_000)
+  checkCount('bulkhead.queue', guarantees.bulkhead.queue, 0, 10_000) // leaving a queue is linear in its length
   check('openDeadlineMs', guarantees.openDeadlineMs, 1, 3_600_000)
   check('probeDeadlineMs', guarantees.probeDeadlineMs, 1, 60_000)
   check('backoffBaseMs', guarantees.backoffBaseMs, 1, 60_000)
@@ -110,11 +118,11 @@ function findProblems(guarantees: Guarantees): string[] {
   if (guarantees.maxAgeMs !== Number.POSITIVE_INFINITY) check('maxAgeMs', guarantees.maxAgeMs, 1_000, 30 * DAY_MS)
   if (guarantees.breaker !== undefined) {
     check('breaker.failureRate', guarantees.breaker.failureRate, 0.01, 1)
-    check('breaker.minimumCalls', guarantees.breaker.minimumCalls, 1, 1_000_000)
+    checkCount('breaker.minimumCalls', guarantees.breaker.minimumCalls, 1, 1_000_000)
     check('breaker.windowMs', guarantees.breaker.windowMs, 100, 3_600_000)
     check('breaker.openMs', guarantees.breaker.openMs, 1, guarantees.breaker.openMsMax)
     check('breaker.openMsMax', guarantees.breaker.openMsMax, 1, 3_600_000)
-    check('breaker.probes', guarantees.breaker.probes, 1, 1_000)
+    checkCount('breaker.probes', guarantees.breaker.probes, 1, 1_000)
   }
   if (guarantees.rate !== undefined) {
     check('rate.perSecond', guarantees.rate.perSecond, 0.001, 10_000_000)

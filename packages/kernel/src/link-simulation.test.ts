@@ -319,7 +319,7 @@ const all = Array.from({ length: count }, (_, seed) => seed)
 const seeds = process.env.SEED === undefined ? all : [Number(process.env.SEED)]
 
 test(`L1, L2, L5, L6, L7, L8, G1: ${seeds.length} seeded lives of a link are safe, and end up again`, {
-  timeout: 60_000,
+  timeout: 600_000,
 }, async () => {
   for (const seed of seeds) {
     const simulation = new Simulation(seed)

@@ -2,8 +2,8 @@
 // counting costs an addition (5 ns; prom-client's labelled inc costs 0.3 us) and a scrape is one pass. Text format 0.0.4
 // of Prometheus.
 // Invariants:
-//   MT1. A family holds at most SERIES_MAX series; further ones share the series `overflow="true"`, so no caller can
-//        grow memory through a label.
+//   MT1. A family holds at most SERIES_MAX series; the last is `overflow="true"`, which all further ones share, so no
+//        caller can grow memory through a label.
 
 export type Labels = Readonly<Record<string, string>>
 
@@ -87,10 +87,10 @@ export class Metrics {
     for (const collector of this.#collectors) collector()
     const lines: string[] = []
     for (const family of this.#families.values()) {
-      lines.push(`# HELP ${family.name} ${family.help}`, `# TYPE ${family.name} ${family.type}`)
+      lines.push(`# HELP ${family.name} ${escaped(family.help)}`, `# TYPE ${family.name} ${family.type}`)
       for (const [labels, index] of family.series) {
         if (family.type === 'histogram') this.#histogramLines(lines, family.name, labels, index)
-        else lines.push(`${family.name}${braced(labels)} ${this.values[index]}`)
+        else lines.push(`${family.name}${braced(labels)} ${spell(this.values[index] as number)}`)
       }
     }
     return `${lines.join('\n')}\n`
@@ -103,7 +103,7 @@ export class Metrics {
       count += this.values[index + bucket] as number
       lines.push(`${name}_bucket{${more}le="${SECONDS_BOUNDS[bucket] ?? '+Inf'}"} ${count}`)
     }
-    lines.push(`${name}_sum${braced(labels)} ${this.values[index + SECONDS_BOUNDS.length + 1]}`)
+    lines.push(`${name}_sum${braced(labels)} ${spell(this.values[index + SECONDS_BOUNDS.length + 1] as number)}`)
     lines.push(`${name}_count${braced(labels)} ${count}`)
   }
 
@@ -113,7 +113,9 @@ export class Metrics {
       family = { name, help, type, series: new Map() }
       this.#families.set(name, family)
     }
-    const rendered = family.series.size < SERIES_MAX ? render(labels) : render(labels, family)
+    // Another type is of another width: it would write over its neighbours in the slab.
+    if (family.type !== type) throw new Error(`metric ${name} is a ${family.type}, not a ${type}`)
+    const rendered = family.series.size < SERIES_MAX - 1 ? render(labels) : render(labels, family)
     const known = family.series.get(rendered)
     if (known !== undefined) return known
     const index = this.#used
@@ -130,11 +132,19 @@ export class Metrics {
 
 function render(labels: Labels, full?: Family): string {
   const rendered = Object.entries(labels)
-    .map(
-      ([name, value]) => `${name}="${value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`,
-    )
+    .map(([name, value]) => `${name}="${escaped(value).replaceAll('"', '\\"')}"`)
     .join(',')
   return full === undefined || full.series.has(rendered) ? rendered : 'overflow="true"'
+}
+
+function escaped(text: string): string {
+  return text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')
+}
+
+/** As Prometheus spells a number. */
+function spell(value: number): string {
+  if (value === Number.POSITIVE_INFINITY) return '+Inf'
+  return value === Number.NEGATIVE_INFINITY ? '-Inf' : String(value)
 }
 
 function braced(labels: string): string {

@@ -63,7 +63,7 @@ class Model {
 
   arm(index: number, inMs: number): void {
     const nowMs = this.clock.monoMs()
-    this.due.set(index, nowMs + inMs)
+    this.due.set(index, Math.max(nowMs, nowMs + inMs)) // what was due before it was armed is late from then on
     this.wheel.arm(this.entries[index] as Probe, nowMs + inMs)
   }
 

@@ -29,6 +29,8 @@ const terminal: Terminal = {
   error: (text) => void process.stderr.write(text),
 }
 process.exitCode = await main()
+// Everything has ended in order; a timer without a purpose, such as the wheel's last wake-up, could hold us for 5 s more.
+process.stdout.write('', () => process.exit())
 
 async function main(): Promise<number> {
   try {

@@ -7,7 +7,7 @@ import { type Ctx, type Env, RipstopError } from '@ripstop/kernel'
 import type { GatewayRouteConfig } from './config.ts'
 import { createRateId, type Peers } from './peers.ts'
 import type { RateLimiter } from './rate-limiter.ts'
-import { WINDOW_MS } from './rate-table.ts'
+import { type RateVerdict, WINDOW_MS } from './rate-table.ts'
 import { createRequestHead, type RequestHead, type RequestHeadFacts } from './request-head.ts'
 import { hasDotSegments } from './route-table.ts'
 import { createTraceparent } from './trace.ts'
@@ -39,15 +39,25 @@ export interface GuardedRoute {
 }
 
 /** What passed, and what its answer must say whatever it will be. */
-export interface Passage {
+export class Passage {
   head: RequestHead | undefined
-  /** Names and values by turns: RateLimit and RateLimit-Policy, Allow. */
-  readonly answerHeaders: string[]
+  /** Methods to name in Allow. */
+  allow = ''
+  ratePolicy = ''
+  rate = ''
+
+  /** Names and values by turns. */
+  answerHeaders(): string[] {
+    const headers: string[] = []
+    if (this.allow !== '') headers.push('Allow', this.allow)
+    if (this.ratePolicy !== '') headers.push('RateLimit-Policy', this.ratePolicy, 'RateLimit', this.rate)
+    return headers
+  }
 }
 
 export class Guard {
   readonly #deps: GuardDeps
-  readonly #facts: Pick<RequestHeadFacts, 'pseudonym' | 'createTraceparent' | 'clientOf'>
+  readonly #facts: RequestHeadFacts
 
   constructor(deps: GuardDeps) {
     this.#deps = deps
@@ -59,48 +69,58 @@ export class Guard {
   }
 
   /** Fills in `passage`, as far as it comes. Throws a RipstopError for what does not pass. */
-  async pass(request: IncomingMessage, socket: Socket, route: GuardedRoute, passage: Passage, ctx: Ctx): Promise<void> {
-    const method = request.method ?? ''
-    const head = createRequestHead(request.rawHeaders, {
-      ...this.#facts,
-      version: request.httpVersion,
-      peer: this.#deps.peers.of(socket),
-    })
+  async pass(
+    request: IncomingMessage,
+    socket: Socket,
+    route: GuardedRoute,
+    passage: Passage,
+    ctx: Ctx,
+  ): Promise<void> {
+    const { limiter, peers, authenticate } = this.#deps
+    const { access, path, rateLimit } = route.config
+    const { by, perMinute } = rateLimit
+    const head = createRequestHead(request.rawHeaders, request.httpVersion, peers.of(socket), this.#facts)
     passage.head = head
-    checkRequest(method, request.url ?? '', head, route, passage)
-    const { by, perMinute } = route.config.rateLimit
-    if (by !== 'key' || route.config.access === 'open')
-      await this.#limit('ip', createRateId(head.client), perMinute, route, passage)
-    if (route.config.access === 'open') return
-    const principal = await this.#deps.authenticate(request, ctx)
-    if (principal.keyId === undefined) throw new RipstopError('UNAUTHENTICATED', 'this path needs an API key')
-    const missing = route.config.scopes.filter((scope) => !principal.scopes.includes(scope))
-    if (missing.length > 0 && !principal.scopes.includes('admin')) {
-      throw new RipstopError('FORBIDDEN', 'the API key lacks a scope', { details: { missing_scopes: missing } })
+    checkRequest(request.method ?? '', request.url ?? '', head, route, passage)
+    if (by !== 'key' || access === 'open') {
+      const taken = limiter.take(`ip:${createRateId(head.client)}:${path}`, perMinute)
+      note('ip', 'then' in taken ? await taken : taken, route, passage)
     }
-    if (by !== 'ip') await this.#limit('key', principal.keyId, perMinute, route, passage)
-  }
-
-  async #limit(by: 'ip' | 'key', id: string, perMinute: number, route: GuardedRoute, passage: Passage): Promise<void> {
-    const taken = this.#deps.limiter.take(`${by}:${id}:${route.config.path}`, perMinute)
-    const verdict = 'then' in taken ? await taken : taken
-    passage.answerHeaders.push(
-      'RateLimit-Policy',
-      `"${by}";q=${perMinute};w=${WINDOW_MS / 1_000}`,
-      'RateLimit',
-      `"${by}";r=${verdict.remaining};t=${Math.ceil(verdict.resetMs / 1_000)}`,
-    )
-    if (verdict.allowed) return
-    route.meters.limited(by)
-    throw new RipstopError(
-      'RATE_LIMITED',
-      `more than ${perMinute} requests a minute from this ${by === 'ip' ? 'address' : 'key'}`,
-      {
-        retryAfterMs: verdict.retryAfterMs,
-      },
-    )
+    if (access === 'open') return
+    const given = authenticate(request, ctx)
+    const principal = 'then' in given ? await given : given
+    checkPrincipal(principal, route)
+    if (by === 'ip') return
+    const taken = limiter.take(`key:${principal.keyId}:${path}`, perMinute)
+    note('key', 'then' in taken ? await taken : taken, route, passage)
   }
 }
+
+/** Tells the client what is left; throws RATE_LIMITED if nothing is. */
+function note(by: 'ip' | 'key', verdict: RateVerdict, route: GuardedRoute, passage: Passage): void {
+  const { perMinute } = route.config.rateLimit
+  const policy = `"${by}";q=${perMinute};w=${WINDOW_MS / 1_000}`
+  const left = `"${by}";r=${verdict.remaining};t=${Math.ceil(verdict.resetMs / 1_000)}`
+  const isFirst = passage.ratePolicy === ''
+  passage.ratePolicy = isFirst ? policy : `${passage.ratePolicy}, ${policy}`
+  passage.rate = isFirst ? left : `${passage.rate}, ${left}`
+  if (verdict.allowed) return
+  route.meters.limited(by)
+  const from = by === 'ip' ? 'address' : 'key'
+  throw new RipstopError('RATE_LIMITED', `more than ${perMinute} requests a minute from this ${from}`, {
+    retryAfterMs: verdict.retryAfterMs,
+  })
+}
+
+function checkPrincipal(principal: GatewayPrincipal, route: GuardedRoute): void {
+  if (principal.keyId === undefined) throw new RipstopError('UNAUTHENTICATED', 'this path needs an API key')
+  if (route.config.scopes.every((scope) => principal.scopes.includes(scope))) return
+  if (principal.scopes.includes('admin')) return
+  const missing = route.config.scopes.filter((scope) => !principal.scopes.includes(scope))
+  throw new RipstopError('FORBIDDEN', 'the API key lacks a scope', { details: { missing_scopes: missing } })
+}
+
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
 
 function checkRequest(method: string, target: string, head: RequestHead, route: GuardedRoute, passage: Passage): void {
   if (target.includes('#')) throw new RipstopError('BAD_REQUEST', 'the path holds a fragment, which no request may')
@@ -110,10 +130,7 @@ function checkRequest(method: string, target: string, head: RequestHead, route: 
   }
   // TRACE would echo credentials to whoever sent it.
   if (method === 'TRACE' || (route.methods !== undefined && !route.methods.has(method))) {
-    passage.answerHeaders.push(
-      'Allow',
-      [...(route.methods ?? ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])].join(', '),
-    )
+    passage.allow = [...(route.methods ?? METHODS)].join(', ')
     throw new RipstopError('METHOD_NOT_ALLOWED', `${method} is not allowed here`)
   }
   if (head.bodyBytes !== undefined && head.bodyBytes > route.config.bodyBytesMax) {

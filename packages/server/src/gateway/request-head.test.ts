@@ -8,9 +8,7 @@ const proxy: Peer = { address: '10.0.0.1', trusted: true, proto: 'http' }
 const made = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
 
 function read(raw: string[], peer = stranger, version = '1.1'): RequestHead {
-  return createRequestHead(raw, {
-    version,
-    peer,
+  return createRequestHead(raw, version, peer, {
     pseudonym: 'ripstop-test',
     createTraceparent: () => made,
     clientOf: ({ address }, forwardedFor) => (forwardedFor === '' ? address : 'the chain'),

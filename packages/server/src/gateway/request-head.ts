@@ -13,10 +13,8 @@ import { RipstopError } from '@ripstop/kernel'
 import type { Peer } from './peers.ts'
 import { isTraceparent } from './trace.ts'
 
+/** What is the same for every request. */
 export interface RequestHeadFacts {
-  /** `1.0` or `1.1`. */
-  readonly version: string
-  readonly peer: Peer
   /** This gateway's name in Via, unlike that of any other process. */
   readonly pseudonym: string
   readonly createTraceparent: () => string
@@ -110,24 +108,29 @@ class Reading {
   hasIdempotencyKey = false
 }
 
-/** Throws BAD_REQUEST (RH1) or LOOP_DETECTED. */
-export function createRequestHead(raw: readonly string[], facts: RequestHeadFacts): RequestHead {
+/** `version`: `1.0` or `1.1`. Throws BAD_REQUEST (RH1) or LOOP_DETECTED. */
+export function createRequestHead(
+  raw: readonly string[],
+  version: string,
+  peer: Peer,
+  facts: RequestHeadFacts,
+): RequestHead {
   const reading = new Reading()
   for (let index = 0; index < raw.length; index += 2) {
     const name = raw[index] as string
     const value = raw[index + 1] as string
     const kind = kindOf(name)
     if (kind === undefined) reading.kept.push(name, value)
-    else readSpecial(reading, kind, name, value, facts)
+    else readSpecial(reading, kind, name, value, peer)
   }
-  if (facts.version !== '1.1' && (facts.version !== '1.0' || reading.isChunked)) {
-    throw refused(`HTTP/${facts.version} with this framing is not understood`)
+  if (version !== '1.1' && (version !== '1.0' || reading.isChunked)) {
+    throw refused(`HTTP/${version} with this framing is not understood`)
   }
   if (reading.via.includes(facts.pseudonym))
     throw new RipstopError('LOOP_DETECTED', 'the request came back to this gateway')
   const headers = withoutNamed(reading.kept, reading.connection)
-  const client = facts.clientOf(facts.peer, reading.forwardedFor)
-  const traceparent = addOwn(headers, reading, facts)
+  const client = facts.clientOf(peer, reading.forwardedFor)
+  const traceparent = addOwn(headers, reading, version, peer, facts)
   return {
     headers,
     host: reading.host,
@@ -138,7 +141,7 @@ export function createRequestHead(raw: readonly string[], facts: RequestHeadFact
   }
 }
 
-function readSpecial(reading: Reading, kind: Kind, name: string, value: string, facts: RequestHeadFacts): void {
+function readSpecial(reading: Reading, kind: Kind, name: string, value: string, peer: Peer): void {
   switch (kind) {
     case 'drop':
       return
@@ -176,7 +179,7 @@ function readSpecial(reading: Reading, kind: Kind, name: string, value: string, 
       reading.kept.push(name, value)
       return
     default:
-      if (facts.peer.trusted) readForwarded(reading, kind, name, value)
+      if (peer.trusted) readForwarded(reading, kind, name, value)
   }
 }
 
@@ -205,13 +208,12 @@ function readForwarded(
 }
 
 /** Adds what the gateway says itself; returns the traceparent. */
-function addOwn(headers: string[], reading: Reading, facts: RequestHeadFacts): string {
-  const { peer } = facts
+function addOwn(headers: string[], reading: Reading, version: string, peer: Peer, facts: RequestHeadFacts): string {
   headers.push('X-Forwarded-For', joined(reading.forwardedFor, peer.address))
   headers.push('X-Forwarded-Proto', reading.forwardedProto === '' ? peer.proto : reading.forwardedProto)
   const host = reading.forwardedHost === '' ? reading.host : reading.forwardedHost
   if (host !== undefined) headers.push('X-Forwarded-Host', host)
-  headers.push('Via', joined(reading.via, `${facts.version} ${facts.pseudonym}`))
+  headers.push('Via', joined(reading.via, `${version} ${facts.pseudonym}`))
   const isValid = isTraceparent(reading.traceparent)
   const traceparent = isValid ? reading.traceparent : facts.createTraceparent()
   headers.push('traceparent', traceparent)

@@ -60,7 +60,7 @@ async function processIds(): Promise<readonly number[]> {
 }
 
 /** Processes whose command names `path`. None where there is no /proc. */
-async function findProcesses(path: string): Promise<readonly number[]> {
+export async function findProcesses(path: string): Promise<readonly number[]> {
   const found: number[] = []
   for (const pid of await processIds()) {
     const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')

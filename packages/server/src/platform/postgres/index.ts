@@ -1,5 +1,5 @@
 export { createEmbeddedAdapter } from './embedded-adapter.ts'
-export type { EmbeddedPostgres } from './embedded-cluster.ts'
+export { type EmbeddedPostgres, readRunningPostgres } from './embedded-cluster.ts'
 export { type Done, expireIdempotency, runOnce } from './idempotency.ts'
 export { withLease } from './lease.ts'
 export { createPostgresLink } from './postgres-link.ts'

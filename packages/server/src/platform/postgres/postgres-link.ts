@@ -5,7 +5,7 @@
 // not the bulkhead: only the pool knows how long somebody waited.
 
 import { readFile } from 'node:fs/promises'
-import { type Adapter, type Link, type Mesh, RipstopError } from '@ripstop/kernel'
+import { type Adapter, type Ctx, type Link, type Mesh, RipstopError } from '@ripstop/kernel'
 import { createPostgresAdapter, type PostgresOptions, type PostgresPool } from '@ripstop/kernel/postgres'
 import type { Config, PostgresUrl } from '#platform/config'
 
@@ -30,17 +30,18 @@ export interface PostgresLink {
 export function createPostgresLink({ mesh, postgres }: PostgresLinkDeps): PostgresLink {
   let moved: string | undefined
   const waits = mesh.metrics.histogram('pool_wait_seconds', 'What calls waited for a connection', { link: NAME })
-  const address = async (): Promise<PostgresOptions> => {
+  const arrivals = new Set<(url: string) => void>()
+  const address = async (ctx: Ctx): Promise<PostgresOptions> => {
     if (moved !== undefined) return { url: moved }
     if (postgres.url !== undefined) return toOptions(postgres.url)
-    throw new RipstopError('LINK_DOWN', 'the embedded Postgres is still starting', { sent: 'no' })
+    return { url: await arrival(ctx, arrivals) }
   }
   const adapter = (size: number): Adapter<PostgresPool> =>
     createMovingAdapter(
       () => (moved ?? postgres.url?.redacted)?.replace(/^.*@|\?.*$/g, '') ?? 'embedded, still starting',
-      async () =>
+      async (ctx) =>
         createPostgresAdapter({
-          ...(await address()),
+          ...(await address(ctx)),
           size,
           waitMs: postgres.waitMs,
           connectMs: Math.min(OPEN_DEADLINE_MS, postgres.deadlineMs),
@@ -69,15 +70,31 @@ export function createPostgresLink({ mesh, postgres }: PostgresLinkDeps): Postgr
     moveTo: (url) => {
       if (url === moved) return
       moved = url
+      for (const arrive of arrivals) arrive(url)
       link.wake()
     },
   }
 }
 
+/** Waits until the embedded server says where it is: an attempt that has begun then goes on at once. */
+function arrival(ctx: Ctx, arrivals: Set<(url: string) => void>): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>()
+  const over = (): void => {
+    arrivals.delete(resolve)
+    reject(new RipstopError('LINK_DOWN', 'the embedded Postgres is still starting', { sent: 'no' }))
+  }
+  if (ctx.signal.aborted) over()
+  else {
+    ctx.signal.addEventListener('abort', over, { once: true })
+    arrivals.add(resolve)
+  }
+  return promise.finally(() => arrivals.delete(resolve))
+}
+
 /** The adapter of each generation's own address. */
 function createMovingAdapter(
   target: () => string,
-  create: () => Promise<Adapter<PostgresPool>>,
+  create: (ctx: Ctx) => Promise<Adapter<PostgresPool>>,
 ): Adapter<PostgresPool> {
   const adapters = new WeakMap<PostgresPool, Adapter<PostgresPool>>()
   const of = (pool: PostgresPool): Adapter<PostgresPool> => adapters.get(pool) as Adapter<PostgresPool>
@@ -90,7 +107,7 @@ function createMovingAdapter(
     },
     sharedFate: false,
     open: async (ctx, events) => {
-      const adapter = await create()
+      const adapter = await create(ctx)
       const pool = await adapter.open(ctx, events)
       adapters.set(pool, adapter)
       return pool
