@@ -4,7 +4,7 @@
 // What is looked at: the link is up, with a round trip newer than the heal; a canary operation succeeds; no call is
 // past its deadline; permits, waiters and pool slots, sockets and timers are back to the baseline; the breaker is closed.
 // Invariants:
-//   RC1. `recovered` means that all of it held at one moment, inside the link's time (to a poll of 20 ms and the stall
+//   RC1. `recovered` means that all of it held at one moment, inside the link's time (to a look each 20 ms and the stall
 //        of the event loop); otherwise `reasons` says what did not.
 //   RC2. The check ends at the last link's time, whatever state the links are in and however their canaries hang.
 //   RC3. A call further past its deadline than OVERDUE_MS and the measured stall fails the check, even if it settles later.
@@ -12,9 +12,12 @@
 import { type Clock, systemClock } from '@ripstop/kernel'
 import { wait } from './wait.ts'
 
-const POLL_MS = 20
+// Between two looks. Uneven, so that a look never falls in step with a periodic load: at an even 20 ms beside a load of
+// one call each 20 ms, a call was in flight at every look of one phase and at none of another (2026-11-22).
+const POLL_STEPS_MS = [13, 29, 17, 23] as const
+const POLL_MAX_MS = 29
 const OVERDUE_MS = 50 // what L5 of the kernel allows
-const BASELINE_SAMPLES = 5
+const BASELINE_SAMPLES = 10 // 205 ms
 
 /** What a link tells of itself. A `Link` of @ripstop/kernel has all of it, and more. */
 export interface RecoverableSnapshot {
@@ -97,7 +100,7 @@ export async function takeBaseline(options: {
   const { links, census, clock = systemClock } = options
   const highest = { sockets: 0, timers: 0, links: new Map<string, LinkUse>() }
   for (let sample = 0; sample < BASELINE_SAMPLES; sample++) {
-    await wait(clock, POLL_MS)
+    await wait(clock, pollMs(sample))
     const counts = census?.snapshot() ?? { sockets: 0, timers: 0 }
     highest.sockets = Math.max(highest.sockets, counts.sockets)
     highest.timers = Math.max(highest.timers, counts.timers)
@@ -121,14 +124,20 @@ export async function checkRecovery<L extends RecoverableLink>(
   const healedMs = options.healedMonoMs ?? clock.monoMs()
   const watches = options.links.map((link) => new Watch(link, options, healedMs))
   for (const watch of watches) watch.tryCanary()
-  for (let pending = watches; pending.length > 0; pending = pending.filter(({ verdict }) => verdict === undefined)) {
-    const dueMs = clock.monoMs() + POLL_MS
-    await wait(clock, POLL_MS) // one timer for all links: the check must not raise the count that it checks
+  let pending = watches
+  for (let look = 0; pending.length > 0; look++) {
+    const dueMs = clock.monoMs() + pollMs(look)
+    await wait(clock, pollMs(look)) // one timer for all links: the check must not raise the count that it checks
     const nowMs = clock.monoMs()
     const moment: Moment = { nowMs, stallMs: Math.max(0, nowMs - dueMs), ...countsOver(options) }
     for (const watch of pending) watch.look(moment)
+    pending = pending.filter(({ verdict }) => verdict === undefined)
   }
   return watches.map(({ verdict }) => verdict).filter((verdict) => verdict !== undefined)
+}
+
+function pollMs(look: number): number {
+  return POLL_STEPS_MS[look % POLL_STEPS_MS.length] ?? POLL_MAX_MS
 }
 
 interface Moment {
@@ -214,7 +223,7 @@ class Watch<L extends RecoverableLink> {
   #noteOverdue({ oldestOverdueMs }: RecoverableSnapshot, { stallMs }: Moment): void {
     this.#overdueMs = Math.max(this.#overdueMs, oldestOverdueMs)
     // A stall may have begun up to one poll before it shows as a late poll.
-    if (oldestOverdueMs <= OVERDUE_MS + POLL_MS + stallMs) return
+    if (oldestOverdueMs <= OVERDUE_MS + POLL_MAX_MS + stallMs) return
     this.#overdue = `a call was ${Math.round(this.#overdueMs)} ms past its deadline`
   }
 

@@ -4,6 +4,7 @@
 // read in their source, 2026-11). What a connection failure means is the link's business and is not counted here.
 // Invariants:
 //   L8. A half-open probe is a lease: when it expires it counts as failed, and its place is free.
+//   B3. A link that comes up again from down finds it closed: the outage was the link's to tell, and is over.
 //   B1. Open lasts at most `openMsMax`; then a call is let through.
 //   B2. The window forgets a call `windowMs` after it, however rarely it is asked.
 
@@ -96,6 +97,11 @@ export class Breaker {
   /** The call ended without telling anything about the peer (the caller cancelled, the link was down). */
   forget(lease: Lease): void {
     if (this.#state.name === 'half_open') this.#state.leases.delete(lease)
+  }
+
+  /** The peer is another one, or back: what the old one did is no reason to refuse. */
+  reset(nowMs: number): void {
+    if (this.#state.name !== 'closed') this.#close(nowMs)
   }
 
   /** Lets time act: open ends, leases expire. */

@@ -259,7 +259,7 @@ export class Call<R, T> extends Ctx implements Waiter, UpWaiter, AnyCall {
     if (this.#phase !== 'running' || this.attempt !== attempt) return
     const nowMs = this.#host.env.clock.monoMs()
     const fault = this.#host.fault(error)
-    if (fault !== undefined) return this.#failAttempt(fault, nowMs)
+    if (fault !== undefined) return this.#failAttempt(fault, nowMs, blames(fault))
     // The peer answered, with an answer that the caller did not like; or the caller's own code failed. Nothing is held
     // against the peer; but nothing is proved either, else a caller's defect would vouch for a dead peer.
     this.#leavePeer(true, nowMs)
@@ -272,12 +272,13 @@ export class Call<R, T> extends Ctx implements Waiter, UpWaiter, AnyCall {
   lost(why: string): void {
     if (this.#phase !== 'running') return
     const message = `link ${this.#host.name} lost its connection: ${why}`
-    this.#failAttempt(new RipstopError('LINK_LOST', message, { sent: 'maybe' }), this.#host.env.clock.monoMs())
+    const fault = new RipstopError('LINK_LOST', message, { sent: 'maybe' })
+    this.#failAttempt(fault, this.#host.env.clock.monoMs(), undefined) // the link's state says it; the breaker need not
   }
 
-  #failAttempt(fault: RipstopError, nowMs: number): void {
+  #failAttempt(fault: RipstopError, nowMs: number, blame: false | undefined): void {
     if (fault.sent !== 'no') this.#sent = 'maybe'
-    this.#leavePeer(blames(fault), nowMs)
+    this.#leavePeer(blame, nowMs)
     if (this.#phase !== 'running' || this.#retry(fault, nowMs)) return
     this.#settle('failed', nowMs)
     this.#reject(this.#stated(fault))

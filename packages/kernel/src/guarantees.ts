@@ -71,7 +71,7 @@ export function createGuarantees(name: string, input: GuaranteesInput): Guarante
     openDeadlineMs: input.openDeadlineMs ?? 1_000,
     probeDeadlineMs: input.probeDeadlineMs ?? 400,
     backoffBaseMs: input.backoffBaseMs ?? 50,
-    backoffCapMs: input.backoffCapMs ?? 1_000,
+    backoffCapMs: input.backoffCapMs ?? 800,
     stableAfterMs: input.stableAfterMs ?? 5_000,
     heartbeatMs: input.heartbeatMs ?? 1_000,
     maxAgeMs: input.maxAgeMs ?? 30 * 60_000,

@@ -285,11 +285,14 @@ export class Link<R> {
 
   #changed(from: LinkStateName, state: LinkState, event: LinkEvent): void {
     const why = 'why' in state ? state.why : event.type
-    const generation = ('generation' in state ? state.generation : undefined) ?? 0
+    const generation = ('generation' in state ? state.generation : state.lastGeneration) ?? 0
     const transition: Transition = { from, to: state.name, why, generation, wallMs: this.#env.clock.wallMs() }
     this.#transitions.push(transition)
     if (this.#transitions.length > TRANSITIONS_KEPT) this.#transitions.shift()
-    if (state.name === 'up' && from === 'connecting') this.#meters.recovered()
+    if (state.name === 'up' && from === 'connecting') {
+      this.#meters.recovered()
+      this.#breaker?.reset(this.#env.clock.monoMs())
+    }
     this.#deps.notify({ type: 'transition', link: this.name, ...transition })
   }
 
