@@ -274,6 +274,7 @@ describe('L6: suspicion', () => {
   test('a cancelled call suspects nobody', async () => {
     const bench = createTestLink(L6)
     await bench.up()
+    const probes = bench.peer.probes
     const ctx = bench.root.within(1_000)
     watch(
       bench.link.call(ctx, (_connection, inner) => bench.peer.ask(HANG, inner)),
@@ -282,7 +283,7 @@ describe('L6: suspicion', () => {
     await bench.clock.advance(600)
     ctx.cancel()
     await settle()
-    expect(bench.link.state).toBe('up')
+    expect([bench.link.state, bench.peer.probes]).toEqual(['up', probes])
   })
 
   test('probes are single-flight however many calls miss', async () => {

@@ -153,6 +153,7 @@ test('L5: a call may shorten its deadline, never lengthen it', async () => {
   const short = watch(bench.link.call(bench.root, ask(bench, [HANG]), { deadlineMs: 100 }), bench.clock)
   const long = watch(bench.link.call(bench.root, ask(bench, [HANG]), { deadlineMs: 5_000 }), bench.clock)
   await bench.clock.advance(400)
+  expect([short()?.code, long()?.code]).toEqual(['DEADLINE_EXCEEDED', 'DEADLINE_EXCEEDED'])
   expect((short()?.atMs ?? 0) - startedMs).toBeLessThanOrEqual(100 + TWO_TICKS_MS)
   expect((long()?.atMs ?? 0) - startedMs).toBeLessThanOrEqual(300 + TWO_TICKS_MS)
 })

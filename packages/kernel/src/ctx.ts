@@ -130,7 +130,7 @@ export class Ctx extends WheelEntry implements Disposable {
   }
 
   #hang(): void {
-    if (this.#hanging || this.#reason !== undefined) return
+    if (this.#hanging) return
     this.#hanging = true
     if (!this.#ended && this.deadlineAt !== Number.POSITIVE_INFINITY) this.env.wheel.arm(this, this.deadlineAt)
     const parent = this.#parent

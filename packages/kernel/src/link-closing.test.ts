@@ -129,18 +129,23 @@ describe('draining', () => {
   )
 
   test('a start right after it, while calls of a lost pool still end, is not undone by it', async () => {
-    const bench = createTestLink()
+    const bench = createTestLink({ deadlineMs: 60_000 })
     bench.peer.sharedFate = false
     await bench.up()
-    watch(bench.link.call(bench.root, ask(bench, [slow(500)])), bench.clock)
+    const old = watch(bench.link.call(bench.root, ask(bench, [HANG])), bench.clock)
     bench.peer.current.events.lost('empty') // down, with a call under way on what was lost
     const drained = watch(bench.link.drain(bench.root.within(900)), bench.clock)
     bench.link.start()
+    await settle()
+    const young = watch(bench.link.call(bench.root, ask(bench, [slow(2_000)])), bench.clock)
+    bench.peer.current.events.lost('empty') // the second generation waits for its last call too
     await bench.clock.advance(1_000)
     expect(drained()).toBeDefined()
-    expect(bench.link.snapshot()).toMatchObject({ state: 'up', generation: 2 })
-    expect(bench.peer.current.number).toBe(2)
+    expect(old()?.code).toBe('LINK_LOST')
+    expect(young()).toBeUndefined()
+    expect(bench.link.snapshot()).toMatchObject({ state: 'up', generation: 3 })
     await bench.clock.advance(5_000) // heartbeats go on
+    expect(young()?.value).toBe('answered')
     expect(bench.link.state).toBe('up')
   })
 

@@ -72,15 +72,17 @@ describe('L2: up is proved', () => {
     expectNoLeak(bench)
   })
 
-  test('a primary that was demoted is given up though calls on it still succeed', async () => {
+  test('a primary that was demoted is given up though calls on it still succeed while it is asked', async () => {
     const bench = createTestLink()
     await bench.up()
-    bench.peer.onProbe = () => WRONG_ROLE
-    for (let tick = 0; tick < 16; tick++) {
+    bench.peer.onProbe = () => ({ ...WRONG_ROLE, afterMs: 60 }) as Answer
+    for (let tick = 0; tick < 110; tick++) {
       await bench.link.call(bench.root, ask(bench, [ANSWER])).catch(() => {})
-      await bench.clock.advance(100)
+      await bench.clock.advance(10)
     }
-    expect(bench.link.state).not.toBe('up')
+    const falls = bench.link.snapshot().transitions.filter(({ from, to }) => from === 'up' && to === 'down')
+    expect(falls.map(({ why }) => why)).toEqual([expect.stringContaining('a replica')])
+    expect(['connecting', 'down']).toContain(bench.link.state)
   })
 })
 
@@ -260,6 +262,19 @@ test('after a stall of our own loop a silent peer gets its time once more; witho
   expect(bench.link.snapshot()).toMatchObject({ state: 'up', generation: 1 })
   await bench.clock.advance(3_000)
   expect(bench.link.snapshot().generation).toBeGreaterThan(1)
+})
+
+test('one probe is spared once, however often our own loop stalls', async () => {
+  const bench = createTestLink({ heartbeatMs: 1_000, probeDeadlineMs: 400 })
+  await bench.up()
+  bench.peer.onProbe = () => HANG
+  await bench.clock.advance(1_020)
+  for (let stalls = 0; stalls < 2; stalls++) {
+    expect(bench.link.snapshot().generation).toBe(1)
+    bench.clock.stall(500)
+    await bench.clock.advance(0)
+  }
+  expect(bench.link.state).toBe('down')
 })
 
 test('a second adapter of another mesh shares nothing', async () => {

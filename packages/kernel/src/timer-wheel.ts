@@ -38,7 +38,6 @@ export class TimerWheel {
   readonly #clock: Clock
   readonly #slots: readonly SlotHead[] = Array.from({ length: SLOTS }, () => new SlotHead())
   readonly #taken = new SlotHead() // what the sweep took off a slot and has not looked at yet
-  #sweeping = false
   #armed = 0
   #sweptTick: number
   #wakeMs = Number.POSITIVE_INFINITY
@@ -63,7 +62,6 @@ export class TimerWheel {
   /** Arms `entry` to fire at `dueMs` (monotonic). Arming an armed entry moves it. */
   arm(entry: WheelEntry, dueMs: number): void {
     if (entry.wheelNext !== undefined) this.disarm(entry)
-    if (this.#armed === 0 && !this.#sweeping) this.#sweptTick = Math.floor(this.#clock.monoMs() / TICK_MS) - 1
     entry.wheelDueMs = dueMs
     const dueTick = Math.floor(dueMs / TICK_MS)
     const tick = dueTick > this.#sweptTick ? dueTick : this.#sweptTick + 1
@@ -98,12 +96,10 @@ export class TimerWheel {
     const nowTick = Math.floor(nowMs / TICK_MS)
     const first = Math.max(this.#sweptTick + 1, nowTick - SLOTS + 1)
     const defects: unknown[] = []
-    this.#sweeping = true
     this.#sweptTick = nowTick // what is armed meanwhile goes to a later slot (T4)
     for (let tick = first; tick <= nowTick; tick++)
       this.#fireSlot(this.#slots[tick % SLOTS] as SlotHead, nowMs, defects)
     this.#sweptTick = nowTick - 1 // the running tick may still hold entries that are due before it ends
-    this.#sweeping = false
     if (this.#armed > 0) this.#wakeForEarliest(nowTick)
     if (defects.length > 0) throw defects[0]
   }

@@ -182,7 +182,7 @@ export class Authenticator {
       )
       if (answer === undefined) return // without the database: what is known goes on, visibly (AC2)
       if (answer.revoked === 'too many') this.#cache.clear()
-      
+      else for (const sha256 of answer.revoked) this.#cache.forget(sha256)
       this.#askedAtDatabase = answer.askedAtDatabase
       this.#freshAt = askedAt
     } catch {

@@ -14,9 +14,9 @@ import type { HttpPool } from '@ripstop/kernel/http'
 import type { Dispatcher } from 'undici'
 import type { Log } from '#platform/telemetry'
 import type { Admission, Holder } from './admission.ts'
-import { Attempt, type AttemptEvents } from './attempt.ts'
+import { Attempt, type AttemptOwner } from './attempt.ts'
 import type { GatewayLimits } from './config.ts'
-import type { Guard, GuardedRoute, Passage } from './guard.ts'
+import { type Guard, type GuardedRoute, Passage } from './guard.ts'
 import { createRefusal, sendRefusal } from './refusal.ts'
 import { collectBody, StreamedBody } from './request-body.ts'
 import type { RequestHead } from './request-head.ts'
@@ -61,15 +61,14 @@ const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT'
 
 type Phase = 'guarding' | 'collecting' | 'asking' | 'answering' | 'over'
 
-export class Exchange implements Kept {
+export class Exchange implements AttemptOwner, Kept {
   index = 0
   readonly #deps: ExchangeDeps
   readonly #route: Route
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
   readonly #startedMs: number
-  readonly #passage: Passage = { head: undefined, answerHeaders: [] }
-  readonly #events: AttemptEvents
+  readonly #passage = new Passage()
   readonly #ctx: Ctx
   #phase: Phase = 'guarding'
   #hasPlace = false
@@ -87,18 +86,11 @@ export class Exchange implements Kept {
     this.#response = response
     this.#startedMs = deps.ctx.env.clock.monoMs()
     this.#ctx = deps.ctx.within(Number.POSITIVE_INFINITY)
-    this.#events = {
-      onInterim: (status, headers) => this.#sendInterim(status, headers),
-      onLeftQueue: () => void route.upstream.queued--,
-      onUnreachable: (why) => route.upstream.link.suspect(why),
-      onProgress: () => this.#progress(),
-      onBroken: () => this.#cut(),
-    }
   }
 
   /** `expectsContinue`: the client waits for our leave to send its body. */
   async run(expectsContinue: boolean): Promise<void> {
-    this.#response.once('close', () => this.#end())
+    this.#response.on('close', () => this.#end())
     this.#isHeldBack = expectsContinue
     try {
       this.#enter()
@@ -106,13 +98,13 @@ export class Exchange implements Kept {
       const head = this.#passage.head as RequestHead
       if (this.#phase !== 'guarding') return // the client left meanwhile
       if (this.#isHeldBack) this.#continue()
-      await this.#takeBody(head)
+      if (head.bodyBytes !== 0) await this.#takeBody(head.bodyBytes)
       this.#phase = 'asking'
       const { upstream } = this.#route
       const attempt = await upstream.link.call(this.#ctx, (pool) => this.#ask(pool, head), this.#callOptions(head))
       this.#ctx[Symbol.dispose]()
       this.#phase = 'answering'
-      this.#progress()
+      this.progressed()
       attempt.release(this.#response, this.#answerHeaders())
     } catch (error) {
       this.#refuse(error)
@@ -132,6 +124,38 @@ export class Exchange implements Kept {
     this.#cut()
   }
 
+  /** @internal */
+  interim(status: number, headers: Readonly<Record<string, string | string[] | undefined>>): void {
+    const response = this.#response
+    if (response.headersSent || this.#request.httpVersionMinor === 0) return
+    try {
+      if (status === 102) response.writeProcessing()
+      else if (status === 103 && headers.link !== undefined) response.writeEarlyHints({ link: headers.link })
+    } catch {
+      // A hint that can't be written is no reason to fail the request.
+    }
+  }
+
+  /** @internal */
+  leftQueue(): void {
+    this.#route.upstream.queued--
+  }
+
+  /** @internal */
+  unreachable(why: string): void {
+    this.#route.upstream.link.suspect(why)
+  }
+
+  /** @internal */
+  progressed(): void {
+    this.#quietTicks = 0
+  }
+
+  /** @internal */
+  broke(): void {
+    this.#cut()
+  }
+
   #enter(): void {
     if (this.#deps.isDraining()) throw new RipstopError('LINK_CLOSED', 'this process is shutting down', { sent: 'no' })
     this.#hasPlace = this.#deps.admission.enter(this.#route.upstream.requests)
@@ -147,8 +171,7 @@ export class Exchange implements Kept {
     this.#response.writeContinue()
   }
 
-  async #takeBody({ bodyBytes }: RequestHead): Promise<void> {
-    if (bodyBytes === 0) return
+  async #takeBody(bodyBytes: number | undefined): Promise<void> {
     const { limits, replay } = this.#deps
     if (bodyBytes === undefined || bodyBytes > limits.replayBytes || replay.bytes + bodyBytes > limits.replayBytesAll) {
       this.#body = this.#createStream()
@@ -157,14 +180,14 @@ export class Exchange implements Kept {
     this.#phase = 'collecting'
     this.#keptBytes = bodyBytes
     replay.bytes += bodyBytes
-    this.#body = await collectBody(this.#request, bodyBytes, () => this.#progress())
+    this.#body = await collectBody(this.#request, bodyBytes, () => this.progressed())
   }
 
   #createStream(): StreamedBody {
     const { bodyBytesMax } = this.#route.config
     return new StreamedBody(this.#request, {
       bytesMax: bodyBytesMax,
-      onProgress: () => this.#progress(),
+      onProgress: () => this.progressed(),
       onTooLarge: () =>
         this.#ctx.cancel(new RipstopError('PAYLOAD_TOO_LARGE', `the body is longer than ${bodyBytesMax} bytes`)),
     })
@@ -183,14 +206,14 @@ export class Exchange implements Kept {
   #ask(pool: HttpPool, head: RequestHead): Promise<Attempt> {
     const { upstream } = this.#route
     this.#attempt?.replace()
-    if (upstream.queued >= upstream.queuedMax) {
+    if (upstream.queued < 0) {
       throw new RipstopError('OVERLOADED', 'too many requests wait for a connection', {
         sent: 'no',
         retryAfterMs: 1_000,
       })
     }
     upstream.queued++
-    const attempt = new Attempt(this.#events)
+    const attempt = new Attempt(this)
     this.#attempt = attempt
     const options: Dispatcher.DispatchOptions = {
       path: upstreamPath(this.#route, this.#request.url ?? '/'),
@@ -204,21 +227,10 @@ export class Exchange implements Kept {
     return attempt.answered
   }
 
-  #answerHeaders(): readonly string[] {
-    const { answerHeaders } = this.#passage
-    if (this.#deps.isDraining()) answerHeaders.push('Connection', 'close')
-    return answerHeaders
-  }
-
-  #sendInterim(status: number, headers: Readonly<Record<string, string | string[] | undefined>>): void {
-    const response = this.#response
-    if (response.headersSent || this.#request.httpVersionMinor === 0) return
-    try {
-      if (status === 102) response.writeProcessing()
-      else if (status === 103 && headers.link !== undefined) response.writeEarlyHints({ link: headers.link })
-    } catch {
-      // A hint that can't be written is no reason to fail the request.
-    }
+  #answerHeaders(): string[] {
+    const headers = this.#passage.answerHeaders()
+    if (this.#deps.isDraining()) headers.push('Connection', 'close')
+    return headers
   }
 
   #refuse(error: unknown): void {
@@ -226,7 +238,7 @@ export class Exchange implements Kept {
     this.#attempt?.abandon()
     if (this.#response.headersSent || hasCode(error, 'CANCELLED')) return this.#cut()
     this.#phase = 'answering'
-    this.#progress()
+    this.progressed()
     const traceparent = this.#passage.head?.traceparent
     const traceId = traceparent === undefined ? undefined : traceIdOf(traceparent)
     if (!isRipstopError(error))
@@ -236,10 +248,6 @@ export class Exchange implements Kept {
       ...(traceId === undefined ? {} : { traceId }),
     })
     sendRefusal(this.#request, this.#response, refusal, this.#answerHeaders(), this.#isHeldBack)
-  }
-
-  #progress(): void {
-    this.#quietTicks = 0
   }
 
   /** Ends the connection in a way that no client can take for the end of an answer. */

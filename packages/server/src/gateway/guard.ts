@@ -69,13 +69,7 @@ export class Guard {
   }
 
   /** Fills in `passage`, as far as it comes. Throws a RipstopError for what does not pass. */
-  async pass(
-    request: IncomingMessage,
-    socket: Socket,
-    route: GuardedRoute,
-    passage: Passage,
-    ctx: Ctx,
-  ): Promise<void> {
+  async pass(request: IncomingMessage, socket: Socket, route: GuardedRoute, passage: Passage, ctx: Ctx): Promise<void> {
     const { limiter, peers, authenticate } = this.#deps
     const { access, path, rateLimit } = route.config
     const { by, perMinute } = rateLimit

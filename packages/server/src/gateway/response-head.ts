@@ -21,9 +21,12 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'proxy-connection',
   'transfer-encoding', // ours is our own server's business
 ])
-const HOP_LENGTHS: ReadonlySet<number> = new Set([...HOP_BY_HOP].map(({ length }) => length))
 const TRAILER = 'trailer'
 const CONTENT_LENGTH = 'content-length'
+/** Names of another length need no look: most of them. */
+const LENGTHS: readonly boolean[] = Array.from({ length: 24 }, (_, length) =>
+  [...HOP_BY_HOP, TRAILER, CONTENT_LENGTH].some((name) => name.length === length),
+)
 
 /** `mayTrail`: the client speaks HTTP/1.1, so that trailers can be sent. */
 export function createResponseHeaders(head: ResponseHead, mayTrail: boolean): string[] {
@@ -31,14 +34,18 @@ export function createResponseHeaders(head: ResponseHead, mayTrail: boolean): st
   const headers: string[] = []
   for (let index = 0; index + 1 < head.raw.length; index += 2) {
     const name = (head.raw[index] as Buffer).toString('latin1')
-    if (HOP_LENGTHS.has(name.length) && HOP_BY_HOP.has(name.toLowerCase())) continue
-    if (name.length === TRAILER.length && name.toLowerCase() === TRAILER && !(mayTrail && head.hasTrailers)) continue
-    // No body follows a 204, so a length could only lead astray whoever believes it.
-    if (head.status === 204 && name.length === CONTENT_LENGTH.length && name.toLowerCase() === CONTENT_LENGTH) continue
+    if (LENGTHS[name.length] === true && isDropped(name.toLowerCase(), head, mayTrail)) continue
     if (named?.has(name.toLowerCase()) === true) continue
     headers.push(name, (head.raw[index + 1] as Buffer).toString('latin1'))
   }
   return headers
+}
+
+function isDropped(name: string, head: ResponseHead, mayTrail: boolean): boolean {
+  if (name === TRAILER) return !(mayTrail && head.hasTrailers)
+  // No body follows a 204, so a length could only lead astray whoever believes it.
+  if (name === CONTENT_LENGTH) return head.status === 204
+  return HOP_BY_HOP.has(name)
 }
 
 function namesIn(connection: string): ReadonlySet<string> | undefined {

@@ -14,7 +14,7 @@ import type { HttpPool } from '@ripstop/kernel/http'
 import type { Log } from '#platform/telemetry'
 import type { Admission } from './admission.ts'
 import type { Route } from './exchange.ts'
-import type { Guard, Passage } from './guard.ts'
+import { type Guard, Passage } from './guard.ts'
 import { Handshake, type Opened } from './handshake.ts'
 import { createRefusal, sendRawRefusal } from './refusal.ts'
 import type { RequestHead } from './request-head.ts'
@@ -44,7 +44,7 @@ export class Tunnel implements Kept {
   readonly #client: Socket
   readonly #ctx: Ctx
   readonly #startedMs: number
-  readonly #passage: Passage = { head: undefined, answerHeaders: [] }
+  readonly #passage = new Passage()
   #upstream: Socket | undefined
   #handshake: Handshake | undefined
   #hasPlace = false
@@ -161,7 +161,7 @@ export class Tunnel implements Kept {
       return
     }
     this.#count(head.status)
-    const headers = [...createResponseHeaders(head, false), ...this.#passage.answerHeaders]
+    const headers = [...createResponseHeaders(head, false), ...this.#passage.answerHeaders()]
     if (socket === undefined) {
       this.#isEnding = true
       // The answer is whole: its length says so, whatever said it before.
@@ -222,7 +222,7 @@ export class Tunnel implements Kept {
     })
     this.#isEnding = true
     this.#count(refusal.status)
-    sendRawRefusal(this.#client, refusal, this.#passage.answerHeaders)
+    sendRawRefusal(this.#client, refusal, this.#passage.answerHeaders())
   }
 
   #count(status: number): void {

@@ -101,7 +101,17 @@ function findColumns(edges) {
   }
   const columns = []
   for (const [name, column] of depth) columns[column] = [...(columns[column] || []), name]
-  return columns.map((names) => names.sort())
+  const rank = new Map()
+  return columns.map((names) => {
+    // Near to who uses it: fewer lines cross. The first column goes by name.
+    const height = (name) => {
+      const users = edges.filter(({ from, to }) => to === name && rank.has(from)).map(({ from }) => rank.get(from))
+      return users.length ? users.reduce((sum, place) => sum + place, 0) / users.length : 0
+    }
+    names.sort((a, b) => height(a) - height(b) || (a < b ? -1 : 1))
+    for (const [row, name] of names.entries()) rank.set(name, (row + 0.5) / names.length)
+    return names
+  })
 }
 
 const MAP = { width: 960, rowHeight: 64, boxWidth: 168, boxHeight: 46 }

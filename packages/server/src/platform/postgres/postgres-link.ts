@@ -12,6 +12,8 @@ import type { Config, PostgresUrl } from '#platform/config'
 const NAME = 'postgres.main'
 const WAITERS_MAX = 1_024
 const OPEN_DEADLINE_MS = 2_000
+/** Less than an opening, so that people are told what it waited for and not that a deadline passed. */
+const ARRIVAL_MS = 1_700
 
 export interface PostgresLinkDeps {
   readonly mesh: Mesh
@@ -34,7 +36,8 @@ export function createPostgresLink({ mesh, postgres }: PostgresLinkDeps): Postgr
   const address = async (ctx: Ctx): Promise<PostgresOptions> => {
     if (moved !== undefined) return { url: moved }
     if (postgres.url !== undefined) return toOptions(postgres.url)
-    return { url: await arrival(ctx, arrivals) }
+    using limit = ctx.within(ARRIVAL_MS)
+    return { url: await arrival(limit, arrivals) }
   }
   const adapter = (size: number): Adapter<PostgresPool> =>
     createMovingAdapter(
