@@ -32,7 +32,7 @@ export function createUp(deps: UpDeps): CommandDoc {
       if (supervisor === undefined) return 0
       const address = supervisor.address()
       terminal.out(`ripstop is up${address === undefined ? '' : `: ${address}`}\n`)
-      const signal = await deps.stopped()
+      const signal = await Promise.race([deps.stopped(), supervisor.refused])
       log.info({ event: 'mesh.stopping', signal })
       return 0
     },

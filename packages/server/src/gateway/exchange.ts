@@ -206,7 +206,7 @@ export class Exchange implements AttemptOwner, Kept {
   #ask(pool: HttpPool, head: RequestHead): Promise<Attempt> {
     const { upstream } = this.#route
     this.#attempt?.replace()
-    if (upstream.queued < 0) {
+    if (upstream.queued >= upstream.queuedMax) {
       throw new RipstopError('OVERLOADED', 'too many requests wait for a connection', {
         sent: 'no',
         retryAfterMs: 1_000,

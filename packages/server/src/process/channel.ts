@@ -1,5 +1,6 @@
 // The way to the supervisor. A process without one (started by hand, or orphaned) has nobody to serve and stops.
 
+import { hasCode, isRipstopError } from '@ripstop/kernel'
 import type { ProcessGraph } from '#health'
 import type { FromProcess, ToProcess } from '#supervisor'
 
@@ -9,6 +10,8 @@ export interface Channel {
   readonly onDatabase: (listener: (url: string) => void) => void
   /** The graphs of the supervisor and of the other processes, as last heard. */
   readonly otherGraphs: () => readonly ProcessGraph[]
+  /** Tells the supervisor if `done` fails in a way that starting again won't mend. */
+  readonly refuseWith: (done: Promise<void>) => void
   /** Resolves when the supervisor says stop, or is gone. */
   readonly stopped: Promise<string>
 }
@@ -52,6 +55,13 @@ export function openChannel(): Channel {
       if (databaseUrl !== undefined) listener(databaseUrl)
     },
     otherGraphs: () => graphs,
+    refuseWith: (done) => {
+      done.catch((error) => {
+        if (!isRipstopError(error) || error.retry || hasCode(error, 'CANCELLED')) return
+        send({ type: 'refused', code: error.code, message: error.message })
+        stopping.resolve(error.code)
+      })
+    },
     stopped: process.connected ? stopping.promise : Promise.resolve('no supervisor'),
   }
 }

@@ -3,14 +3,12 @@
 
 import { background } from '@ripstop/kernel'
 import { startAccess } from '#access'
+import { API_VERSION } from '#api-docs'
 import { startGateway } from '#gateway'
 import { startHealth } from '#health'
 import { createRequestGuard, startControlApi, startHttpServer, withDocuments } from '#platform/http'
 import { createPostgresLink, startMigrations } from '#platform/postgres'
 import type { RoleDeps, RunningRole } from './main.ts'
-
-/** Of the API, not of the program: it follows docs/openapi.json. */
-const VERSION = '1.0.0'
 
 export async function startEdge({ env, log, config, mesh, channel }: RoleDeps): Promise<RunningRole> {
   const { server: settings, access: accessSettings } = config
@@ -25,6 +23,7 @@ export async function startEdge({ env, log, config, mesh, channel }: RoleDeps): 
   declareUses(mesh, hasRedis)
 
   const migrations = starting.use(startMigrations({ env, log, postgres }))
+  channel.refuseWith(migrations.done)
   const access = starting.use(
     startAccess({
       env,
@@ -43,7 +42,7 @@ export async function startEdge({ env, log, config, mesh, channel }: RoleDeps): 
       env,
       log,
       metrics: mesh.metrics,
-      routes: withDocuments([...access.routes, ...health.routes], VERSION),
+      routes: withDocuments([...access.routes, ...health.routes], API_VERSION),
       authenticate: access.authenticate,
       allowedOrigins: settings.allowedOrigins,
       bodyBytesMax: settings.bodyBytesMax,

@@ -1,6 +1,6 @@
 // What the supervisor and its processes tell each other over the IPC channel (structured clone, so Infinity survives).
 
-import type { MeshGraph } from '@ripstop/kernel'
+import type { Code, MeshGraph } from '@ripstop/kernel'
 import type { ProcessGraph } from '#health'
 
 export type ToProcess =
@@ -14,6 +14,6 @@ export type ToProcess =
 export type FromProcess =
   | { readonly type: 'ready'; readonly address: string | undefined }
   /** It can't start, and starting again would not help: the supervisor gives up if it never ran. */
-  | { readonly type: 'refused'; readonly code: string; readonly message: string }
+  | { readonly type: 'refused'; readonly code: Code; readonly message: string }
   | { readonly type: 'pong'; readonly id: number }
   | { readonly type: 'graph'; readonly graph: MeshGraph }

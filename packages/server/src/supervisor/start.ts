@@ -5,7 +5,7 @@
 //   SV1. A process that dies or hangs is replaced alone; the others go on.
 //   SV2. Stopping goes in reverse order (processes before the database), ends within the shutdown bound, and leaves no
 //        process of ours behind.
-//   SV3. What can't work on a first start (a port in use, say) stops the whole start at once, with the reason.
+//   SV3. What can't work (a port in use at the first start, a schema of a newer version) stops it all, with the reason.
 
 import {
   background,
@@ -37,6 +37,8 @@ export interface SupervisorDeps {
 
 export interface Supervisor extends AsyncDisposable {
   readonly mesh: Mesh
+  /** Rejects if it turns out later that this mesh can't work here: the database has another schema, say. */
+  readonly refused: Promise<never>
   /** Where the edge listens, once it does. */
   readonly address: () => string | undefined
   /** Process ids by role, for people and tests. */
@@ -91,6 +93,7 @@ export async function startSupervisor(ctx: Ctx, deps: SupervisorDeps): Promise<S
   let closing: Promise<void> | undefined
   return {
     mesh,
+    refused: refused.promise,
     address: () => processes.get('edge')?.current?.address,
     pids: () => Object.fromEntries([...processes].map(([role, { current }]) => [role, current?.pid ?? 0])),
     [Symbol.asyncDispose]: () => (closing ??= owned.disposeAsync()),
@@ -139,7 +142,10 @@ export async function startSupervisor(ctx: Ctx, deps: SupervisorDeps): Promise<S
     if (message.type === 'graph') graphs.set(role, message.graph)
     if (message.type !== 'refused') return
     log.error({ event: 'process.refused', role, code: message.code, reason: message.message })
-    refused.reject(new RipstopError('CONFIG_INVALID', message.message))
+    // A port that was free once may be free again: then the link tries on. A schema that does not fit stays so.
+    const hasRun = processes.get(role)?.current !== undefined
+    if (hasRun && message.code === 'CONFIG_INVALID') return
+    refused.reject(new RipstopError(message.code, message.message))
   }
 
   /** Every process sees the graphs of all: the edge answers for the whole mesh. */
