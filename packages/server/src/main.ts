@@ -6,8 +6,7 @@ import { isRipstopError } from '@ripstop/kernel'
 import type { CommandDoc, Terminal } from './cli/terminal.ts'
 
 const COMMANDS: Readonly<Record<string, () => Promise<CommandDoc>>> = {
-  up: async () =>
-    (await import('./cli/up.ts')).createUp({ program: PROGRAM, stopped: createFirstSignal() }),
+  up: async () => (await import('./cli/up.ts')).createUp({ program: PROGRAM, stopped: createFirstSignal() }),
   config: async () => (await import('./cli/config.ts')).config,
   graph: async () => (await import('./cli/graph.ts')).graph,
   keys: async () => (await import('./cli/keys.ts')).keys,

@@ -45,8 +45,8 @@ test('draining refuses what is new, lets what is under way finish, and closes it
 test('draining cuts off what does not finish in time, and twice is as good as once', async () => {
   await using upstream = await startTestUpstream(() => {})
   await using gateway = await startTestGateway({
-    upstreams: [createTestUpstreamConfig('up', upstream.port)],
-    routes: [createTestRoute('/a', 'up')],
+    upstreams: [createTestUpstreamConfig('up', upstream.port, { deadlineMs: 20_000 })],
+    routes: [createTestRoute('/a', 'up', { deadlineMs: 20_000 })],
   })
   const { socket } = await openRaw(gateway.port)
   socket.write(get)

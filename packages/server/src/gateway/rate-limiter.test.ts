@@ -2,6 +2,7 @@
 
 import { background, createEnv, Mesh } from '@ripstop/kernel'
 import { createRedisAdapter } from '@ripstop/kernel/redis'
+import { createFakeClock } from '@ripstop/kernel/testing'
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { until } from '../testing/processes.ts'
@@ -28,6 +29,7 @@ beforeEach(() => {
 
 async function startProcess(
   name: string,
+  deadlineMs?: number,
 ): Promise<{ limiter: RateLimiter; link: ReturnType<typeof newLink>; calls: () => number }> {
   const link = newLink(name)
   link.start()
@@ -39,7 +41,13 @@ async function startProcess(
       return link.callOr(ctx, run, fallback, options)
     },
   }
-  const limiter = new RateLimiter({ ctx: background(mesh.env), redis: counting, processes: 2, entriesMax: 1_000 })
+  const limiter = new RateLimiter({
+    ctx: background(mesh.env),
+    redis: counting,
+    processes: 2,
+    entriesMax: 1_000,
+    ...(deadlineMs === undefined ? {} : { deadlineMs }),
+  })
   return { limiter, link, calls: () => calls }
 }
 
@@ -50,7 +58,7 @@ const drainMesh = async (): Promise<void> => {
 
 describe('rate limiter', () => {
   test('RL1: two processes together grant the quota and no more, whichever the client meets', async () => {
-    const [a, b] = [await startProcess('a'), await startProcess('b')]
+    const [a, b] = [await startProcess('a', 200), await startProcess('b', 200)]
     for (const perMinute of [10, 600]) {
       let granted = 0
       const startedMs = performance.now()
@@ -67,7 +75,7 @@ describe('rate limiter', () => {
   })
 
   test('RL1: the same under a burst from everywhere at once', async () => {
-    const [a, b] = [await startProcess('a'), await startProcess('b')]
+    const [a, b] = [await startProcess('a', 200), await startProcess('b', 200)]
     const startedMs = performance.now()
     const verdicts = await Promise.all(
       Array.from({ length: 1_500 }, (_, index) => (index % 2 === 0 ? a : b).limiter.take('burst', 1_000)),
@@ -125,6 +133,17 @@ describe('rate limiter', () => {
     await drainMesh()
   })
 
+  test('RL2: the local share counts what was let through before', async () => {
+    const { limiter } = await startProcess('a', 200)
+    for (let index = 0; index < 6; index++) expect((await limiter.take('client', 20)).allowed).toBe(true)
+    await server.kill('SIGKILL')
+    let granted = 0
+    for (let index = 0; index < 50; index++) if ((await limiter.take('client', 20)).allowed) granted++
+    expect(granted, 'half of the limit is ten').toBeLessThanOrEqual(10 - 6 + 1)
+    await server.restart()
+    await drainMesh()
+  })
+
   test('RL2: Redis frozen: one wait of 50 ms, then nobody waits', async () => {
     const { limiter } = await startProcess('a')
     await limiter.take('warm', 10)
@@ -140,6 +159,24 @@ describe('rate limiter', () => {
       await server.kill('SIGCONT')
     }
     await drainMesh()
+  })
+
+  test('RL2: a Redis that did not answer is left alone for a while, by everybody', async () => {
+    let calls = 0
+    const redis: RateLink = {
+      callOr: async (_ctx, _run, fallback) => {
+        calls++
+        return fallback()
+      },
+    }
+    const clock = createFakeClock()
+    const ctx = background(createEnv({ clock }))
+    const limiter = new RateLimiter({ ctx, redis, processes: 1, entriesMax: 1_000 })
+    for (let index = 0; index < 500; index++) await limiter.take(`client-${index}`, 10)
+    expect(calls).toBe(1)
+    await clock.advance(300)
+    await limiter.take('client-0', 10)
+    expect(calls).toBe(2)
   })
 
   test('RL2: an answer that is an error turns nobody away', async () => {

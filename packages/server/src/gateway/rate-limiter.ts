@@ -5,8 +5,8 @@
 // Accuracy with Redis: requests are charged before they are let through, so all processes together grant what one table
 // would; leased requests may be spent up to `leaseMs` later, which adds at most processes * perMinute / 50 to any window.
 // A client that uses half of its limit or more loses nothing to leases that end unspent.
-// A link that is down refuses at once; without an answer in 50 ms the local share decides. After either, Redis is left
-// alone for a while: no request waits for a Redis that is known to be gone.
+// A link that is down refuses at once; without an answer in 50 ms the local share decides, which counts what this process
+// let through before. After either, Redis is left alone for a while: no request waits for a Redis that is known to be gone.
 // Invariants:
 //   RL1. With Redis, all processes together never grant more than the quota and what flows back to it.
 //   RL2. Redis gone or slow: a request waits at most 50 ms once, then the local share decides, at once.
@@ -32,6 +32,8 @@ export interface RateLimiterDeps {
   /** Processes that share the traffic: while Redis is away each grants its part. */
   readonly processes: number
   readonly entriesMax: number
+  /** Longest wait for Redis [50], ms. */
+  readonly deadlineMs?: number
 }
 
 const REDIS_DEADLINE_MS = 50
@@ -76,7 +78,7 @@ export class RateLimiter {
     if (redis === undefined) return this.#local.take(client, perMinute, nowMs)
     const name = this.#leases.nameFor(client, nowMs)
     const lease = this.#leaseOf(name)
-    const verdict = this.#spend(lease, nowMs)
+    const verdict = this.#spend(name, lease, perMinute, nowMs)
     if (verdict === undefined) return this.#ask(redis, name, lease, perMinute)
     const runsLow = lease.batch >= PREFETCH_BATCH_MIN && lease.tokens <= lease.batch / 4 && lease.left > 0
     if (verdict.allowed && runsLow && this.#mayAsk(nowMs)) void this.#refillOnce(redis, name, lease, perMinute)
@@ -100,9 +102,10 @@ export class RateLimiter {
     return lease
   }
 
-  #spend(lease: Lease, nowMs: number): RateVerdict | undefined {
+  #spend(name: string, lease: Lease, perMinute: number, nowMs: number): RateVerdict | undefined {
     if (lease.tokens > 0 && lease.endsMs > nowMs) {
       lease.tokens--
+      this.#local.charge(name, this.#shareOf(perMinute), nowMs)
       return { allowed: true, remaining: lease.left + lease.tokens, resetMs: lease.resetMs, retryAfterMs: 0 }
     }
     if (lease.blockedUntilMs <= nowMs) return undefined
@@ -115,13 +118,17 @@ export class RateLimiter {
     try {
       for (let round = 0; round < ROUNDS_MAX && this.#mayAsk(clock.monoMs()); round++) {
         await this.#refillOnce(redis, name, lease, perMinute)
-        const verdict = this.#spend(lease, clock.monoMs())
+        const verdict = this.#spend(name, lease, perMinute, clock.monoMs())
         if (verdict !== undefined) return verdict
       }
     } finally {
       lease.waiting--
     }
-    return this.#local.take(name, Math.max(1, perMinute / this.#deps.processes), clock.monoMs())
+    return this.#local.take(name, this.#shareOf(perMinute), clock.monoMs())
+  }
+
+  #shareOf(perMinute: number): number {
+    return Math.max(1, perMinute / this.#deps.processes)
   }
 
   #mayAsk(nowMs: number): boolean {
@@ -146,7 +153,7 @@ export class RateLimiter {
         ctx,
         (scripts) => takeShared(scripts, `ripstop:rate:${name}`, perMinute, wanted),
         () => undefined,
-        { deadlineMs: REDIS_DEADLINE_MS },
+        { deadlineMs: this.#deps.deadlineMs ?? REDIS_DEADLINE_MS },
       )
       .catch(() => undefined) // an answer that is an error: no reason to turn clients away
     const nowMs = ctx.env.clock.monoMs()

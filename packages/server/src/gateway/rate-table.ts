@@ -32,6 +32,13 @@ export class RateTable {
     return this.#wholeAt.size
   }
 
+  /** Counts a request that somebody else let through. */
+  charge(client: string, perMinute: number, nowMs: number): void {
+    const name = this.#wholeAt.nameFor(client, nowMs)
+    const wholeAtMs = Math.max(nowMs, this.#wholeAt.get(name) ?? 0) + WINDOW_MS / perMinute
+    this.#wholeAt.set(name, Math.min(wholeAtMs, nowMs + WINDOW_MS))
+  }
+
   take(client: string, perMinute: number, nowMs: number): RateVerdict {
     const name = this.#wholeAt.nameFor(client, nowMs)
     const costMs = WINDOW_MS / perMinute

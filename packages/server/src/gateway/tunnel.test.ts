@@ -105,6 +105,11 @@ describe('tunnels', () => {
     await once(second, 'open')
     for (const peer of peers) peer.terminate()
     await once(second, 'close')
+    const reset = dial(gateway)
+    await once(reset, 'open')
+    // The socket under ws: a reset is the one end that brings no FIN.
+    for (const peer of peers) (peer as unknown as { _socket: Socket })._socket.resetAndDestroy()
+    await once(reset, 'close')
     const third = dial(gateway)
     await once(third, 'open')
     for (const peer of peers) peer.close(1000, 'bye')

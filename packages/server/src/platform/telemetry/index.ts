@@ -1,3 +1,3 @@
 export { createLog, type Log, type LogFields, type LogLevel, type LogOptions, type ProcessLog } from './log.ts'
-export { redactFields, redactText } from './redaction.ts'
 export { logMesh } from './mesh-log.ts'
+export { redactFields, redactText } from './redaction.ts'
