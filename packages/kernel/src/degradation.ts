@@ -1,14 +1,20 @@
-import type { LinkDeps } from './link.ts'
+import type { Env } from './ctx.ts'
+import type { LinkNotice } from './link-snapshot.ts'
+
+export interface DegradationDeps {
+  readonly env: Env
+  readonly notify: (notice: LinkNotice) => void
+}
 
 /** A named fallback of a link: active from the first call that it answered until one succeeds without it. */
 export class Degradation {
   readonly #link: string
   readonly #name: string
-  readonly #deps: LinkDeps
+  readonly #deps: DegradationDeps
   #active = false
   #uses = 0
 
-  constructor(link: string, name: string, deps: LinkDeps) {
+  constructor(link: string, name: string, deps: DegradationDeps) {
     this.#link = link
     this.#name = name
     this.#deps = deps

@@ -2,7 +2,28 @@
 
 import type { Guarantees } from './guarantees.ts'
 import type { LinkSnapshot } from './link-snapshot.ts'
-import type { Component, Drill, Use } from './mesh.ts'
+
+/** A part of the system: a service, a database, a role of ours. */
+export interface Component {
+  readonly name: string
+  readonly kind: 'role' | 'service' | 'database' | 'cache' | 'client'
+}
+
+/** Somebody uses a link: what breaks with it, and whether anything is done instead. */
+export interface Use {
+  readonly component: string
+  readonly link: string
+  /** Hard: without the link the component can't do its work. Soft: it does it in a degraded way. */
+  readonly need: 'hard' | 'soft'
+}
+
+/** A measured recovery, from a drill or a test: evidence for `recoverWithinMs`. */
+export interface Drill {
+  readonly link: string
+  readonly fault: string
+  readonly recoveredMs: number
+  readonly wallMs: number
+}
 
 export interface GraphLink {
   readonly name: string

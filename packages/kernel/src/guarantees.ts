@@ -73,7 +73,7 @@ export function createGuarantees(name: string, input: GuaranteesInput): Guarante
     backoffBaseMs: input.backoffBaseMs ?? 50,
     backoffCapMs: input.backoffCapMs ?? 800,
     stableAfterMs: input.stableAfterMs ?? 5_000,
-    heartbeatMs: input.heartbeatMs ?? 1_000,
+    heartbeatMs: input.heartbeatMs ?? 600,
     maxAgeMs: input.maxAgeMs ?? 30 * 60_000,
   }
   const problems = findProblems(guarantees)

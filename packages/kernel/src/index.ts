@@ -18,13 +18,13 @@ export {
   registerErrorCodes,
   type Sent,
 } from './errors.ts'
-export type { GraphLink, MeshGraph } from './graph.ts'
+export type { Component, GraphLink, MeshGraph, Use } from './graph.ts'
 export { createGuarantees, type Guarantees, type GuaranteesInput } from './guarantees.ts'
 export { createId, createSeededRandom, type Random, systemRandom } from './ids.ts'
 export type { Link } from './link.ts'
 export type { LinkNotice, LinkSnapshot, Transition } from './link-snapshot.ts'
 export type { CloseCause, LinkStateName } from './link-state.ts'
-export { type AnyLink, type Component, Mesh, type Use } from './mesh.ts'
+export { type AnyLink, Mesh } from './mesh.ts'
 export { type Counter, type Gauge, type Histogram, Metrics } from './metrics.ts'
 export { type RateLimit, TokenBucket } from './rate.ts'
 export { TimerWheel, WheelEntry } from './timer-wheel.ts'

@@ -206,7 +206,7 @@ describe('L10: renewal', () => {
     expect(transitions.map(({ to }) => to)).toEqual(['connecting', 'up'])
   })
 
-  test('calls under way end on the old generation; if its connection breaks meanwhile they fail at once', async () => {
+  test('G2: calls under way end on the old generation; if its connection breaks meanwhile they fail at once', async () => {
     const bench = createTestLink({ deadlineMs: 60_000 })
     await bench.up()
     const old = bench.peer.current

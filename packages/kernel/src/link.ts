@@ -92,7 +92,7 @@ export class Link<R> {
     return this.#state.name
   }
 
-  /** Begins to connect, and never stops trying until `drain`. Harmless when started. */
+  /** Begins to connect, and never stops trying until `drain`. Harmless when started; not heard while it drains. */
   start(): void {
     this.#dispatch({ type: 'start' })
   }

@@ -4,33 +4,11 @@
 import type { Adapter } from './adapter.ts'
 import type { Ctx, Env } from './ctx.ts'
 import { RipstopError } from './errors.ts'
-import { createGraph, type MeshGraph } from './graph.ts'
+import { type Component, createGraph, type Drill, type MeshGraph, type Use } from './graph.ts'
 import type { Guarantees, GuaranteesInput } from './guarantees.ts'
 import { Link } from './link.ts'
 import type { LinkNotice, LinkSnapshot } from './link-snapshot.ts'
 import { Metrics } from './metrics.ts'
-
-/** A part of the system: a service, a database, a role of ours. */
-export interface Component {
-  readonly name: string
-  readonly kind: 'role' | 'service' | 'database' | 'cache' | 'client'
-}
-
-/** Somebody uses a link: what breaks with it, and whether anything is done instead. */
-export interface Use {
-  readonly component: string
-  readonly link: string
-  /** Hard: without the link the component can't do its work. Soft: it does it in a degraded way. */
-  readonly need: 'hard' | 'soft'
-}
-
-/** A measured recovery, from a drill or a test: evidence for `recoverWithinMs`. */
-export interface Drill {
-  readonly link: string
-  readonly fault: string
-  readonly recoveredMs: number
-  readonly wallMs: number
-}
 
 /** What the graph needs of a link, whatever its resource is. */
 export interface AnyLink {

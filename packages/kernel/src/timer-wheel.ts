@@ -6,7 +6,7 @@
 //   T1. An armed entry fires exactly once, never before it is due, unless it is disarmed first; one that throws stops
 //       no other.
 //   T2. It fires within two ticks plus the stall of the event loop after it is due.
-//   T3. With nothing armed, at most one more wake-up comes.
+//   T3. With nothing armed no clock timer is left: what has been drained keeps no process alive.
 //   T4. An entry that arms itself again while it fires can't keep the sweep from ending.
 
 import type { Clock } from './clock.ts'
@@ -75,9 +75,12 @@ export class TimerWheel {
   disarm(entry: WheelEntry): void {
     if (entry.wheelNext === undefined) return
     unlink(entry)
-    // The clock timer is left alone: moving it would cost more than the one needless wake-up it may cause. The last
-    // entry takes it along (T3) at that wake-up.
-    this.#armed--
+    // The clock timer is left alone: moving it would cost more than the one needless wake-up it may cause. Only the last
+    // entry takes it along (T3); while a link is up its heartbeat is armed, so calls never are the last.
+    if (--this.#armed > 0) return
+    this.#cancelWake?.()
+    this.#cancelWake = undefined
+    this.#wakeMs = Number.POSITIVE_INFINITY
   }
 
   #wakeAt(wakeMs: number): void {

@@ -134,6 +134,25 @@ describe('a WebSocket link', () => {
     await until('it is up again', () => link.state === 'up')
   })
 
+  test('L2: a pong that answers no ping of ours proves nothing', async () => {
+    const server = new WebSocketServer({ port: 0, host: '127.0.0.1', autoPong: false })
+    await once(server, 'listening')
+    open.defer(() => {
+      for (const socket of server.clients) socket.terminate()
+      server.close()
+    })
+    let pings = 0
+    server.on('connection', (socket) => {
+      socket.on('ping', () => {
+        pings++
+        socket.pong('of somebody else')
+      })
+    })
+    const link = startLink(portOf(server))
+    await until('it was probed twice', () => pings >= 2)
+    expect(link.snapshot().transitions.map(({ to }) => to)).not.toContain('up')
+  })
+
   test('WP1: what is unsent is bounded: beyond it a send is refused, having sent nothing', async () => {
     const server = await startServer()
     const link = startLink(portOf(server), { bufferedBytesMax: 1_000_000 }, { breaker: 'none', heartbeatMs: 60_000 })
