@@ -11,26 +11,7 @@ const LINES_MAX = 400
 const FUNCTION_LINES_MAX = 70
 const DOOR_NAMES_MAX = 12
 
-const KNOWN: Readonly<Record<string, readonly string[]>> = {
-  doors: ['packages/server/src/process/main.ts: ../cli/terminal.ts is no door', 'process may not use cli'],
-  circles: [
-    'packages/server/src/process/edge.ts packages/server/src/process/main.ts',
-    'packages/server/src/process/main.ts packages/server/src/process/work.ts',
-  ],
-  'the time': ['packages/server/src/main.ts'],
-  chance: ['packages/server/src/platform/postgres/embedded-binaries.ts'],
-  'long functions': ['packages/server/src/supervisor/start.ts: startSupervisor'],
-  tables: ['packages/server/src/platform/postgres/migrations-catalog.ts: api_keys'],
-  invariants: [
-    'HF2 (packages/faults/src/http-framer.ts) is named by no test',
-    'LW3 (packages/server/src/platform/telemetry/line-writer.ts) is named by no test',
-    'PS1 (packages/faults/src/paced-stage.ts) is named by no test',
-    'RC2 (packages/faults/src/recovery-checker.ts) is named by no test',
-    'SW1 (packages/faults/src/fault-schedule.ts) is named by no test',
-    'SW2 (packages/faults/src/fault-schedule.ts) is named by no test',
-    'SW3 (packages/faults/src/fault-schedule.ts) is named by no test',
-  ],
-}
+const KNOWN: Readonly<Record<string, readonly string[]>> = {}
 
 /** What the code of an area may import besides its own files. `node:` stands for all of Node. */
 const IMPORTS: readonly (readonly [area: RegExp, allowed: readonly string[]])[] = [

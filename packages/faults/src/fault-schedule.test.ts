@@ -15,7 +15,7 @@ const options: fc.Arbitrary<FaultScheduleOptions> = fc.record({
   recoverMs: fc.integer({ min: 0, max: 3_000 }),
 })
 
-test('SW1 SW2 SW3: rounds are ordered, bounded, healed before their check, and drawn from the seed', () => {
+test('SW1, SW2, SW3: rounds are ordered, bounded, healed before their check, and drawn from the seed', () => {
   fc.assert(
     fc.property(options, (chosen) => {
       const events = createFaultSchedule(chosen)

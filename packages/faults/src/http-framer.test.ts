@@ -86,7 +86,7 @@ test.each([
   expect(found.bytes).toBe(text)
 })
 
-test('HF1 HF2: however the bytes are cut, the same messages are found and every byte goes out once', () => {
+test('HF1, HF2: however the bytes are cut, the same messages are found and every byte goes out once', () => {
   const message = fc.oneof(
     fc
       .string({ maxLength: 40 })

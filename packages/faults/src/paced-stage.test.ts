@@ -123,7 +123,7 @@ describe('on a clock of the test', () => {
     expect(out).toEqual([])
   })
 
-  test('PS1 PS2: any pacing, healed at any moment, passes every byte once, in order, and nothing early', async () => {
+  test('PS1, PS2: any pacing, healed at any moment, passes every byte once, in order, and nothing early', async () => {
     const spec = fc.constantFrom<ToxicSpec>(
       { type: 'latency', attributes: { latency: 40, jitter: 40 } },
       { type: 'bandwidth', attributes: { rate: 0.05 } },

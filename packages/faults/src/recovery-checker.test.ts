@@ -163,7 +163,7 @@ test.each<[string, () => Promise<never>, string]>([
     'the canary failed: no pool',
   ],
   ['hangs', () => new Promise(() => {}), 'the canary has not answered'],
-])('RC1 RC2: a canary that %s is a reason, and the check ends in time', async (_name, canary, reason) => {
+])('RC1, RC2: a canary that %s is a reason, and the check ends in time', async (_name, canary, reason) => {
   const { check, clock } = await createBench()
   const verdicts = await check(async () => {}, { canary, within: 400 })
   expect(verdicts).toMatchObject([{ recovered: false, withinMs: 400, reasons: [reason] }, { recovered: false }])

@@ -2,7 +2,7 @@
 // Commands are loaded when asked for, so that `ripstop graph` doesn't pay for a database driver.
 
 import { join } from 'node:path'
-import { isRipstopError } from '@ripstop/kernel'
+import { isRipstopError, systemClock } from '@ripstop/kernel'
 import type { CommandDoc, Terminal } from './cli/terminal.ts'
 
 const COMMANDS: Readonly<Record<string, () => Promise<CommandDoc>>> = {
@@ -67,7 +67,7 @@ function createFirstSignal(): () => Promise<string> {
     new Promise((resolve) => {
       let firstMs: number | undefined
       const hear = (signal: string): void => {
-        const nowMs = performance.now()
+        const nowMs = systemClock.monoMs()
         firstMs ??= nowMs
         if (nowMs - firstMs > SAME_SIGNAL_MS) process.exit(signal === 'SIGINT' ? 130 : 143)
         resolve(signal)

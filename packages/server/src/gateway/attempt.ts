@@ -54,6 +54,8 @@ export class Attempt implements Dispatcher.DispatchHandler {
   #isUnwanted = false
   #isOver = false
   #isBroken = false
+  /** The client has to take what was written before more may come. */
+  #isBlocked = false
   #bytesWritten = 0
 
   constructor(owner: AttemptOwner) {
@@ -131,9 +133,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
     this.#isOver = true
     const hasStarted = this.#controller !== undefined
     const fault = httpFault(error, hasStarted) ?? error
-    if (!hasStarted && !this.#isUnwanted && 'code' in fault && fault.code === 'LINK_DOWN') {
-      this.#owner.unreachable(fault.message)
-    }
+    if (!hasStarted && !this.#isUnwanted && fault !== error) this.#owner.unreachable(fault.message)
     this.#reject(fault) // without effect if the head was here
     if (this.#response !== undefined) this.#owner.broke()
     else this.#isBroken = true
@@ -164,7 +164,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
     this.#chunks = []
     for (const chunk of chunks) this.#write(response, chunk)
     if (this.#isOver) this.#end(response)
-    else this.#controller?.resume()
+    else if (!this.#isBlocked) this.#controller?.resume()
   }
 
   /** A retry takes its place. A short answer is read to its end, so that its connection can be used again. */
@@ -197,12 +197,15 @@ export class Attempt implements Dispatcher.DispatchHandler {
     if (this.#bytesWritten !== this.#bytesExpected) return this.#writeSome(response, chunk)
     if (chunk.length > JOINED_BYTES_MAX) response.end(chunk)
     else response.end(chunk.toString('latin1'), 'latin1')
+    this.#controller?.resume() // the parser may have been stopped right before the end of the message
   }
 
   #writeSome(response: ServerResponse, chunk: Buffer): void {
-    if (response.write(chunk)) return
+    if (response.write(chunk) || this.#isBlocked) return
+    this.#isBlocked = true
     this.#controller?.pause()
     response.once('drain', () => {
+      this.#isBlocked = false
       this.#owner.progressed()
       this.#controller?.resume()
     })

@@ -29,7 +29,7 @@ test('draining refuses what is new, lets what is under way finish, and closes it
   await until('it is under way', () => waiting.length === 1)
   using ctx = background(gateway.mesh.env).within(5_000)
   let isDrained = false
-  const drained = gateway.gateway.drain(ctx).then(() => {
+  const drained = Promise.all([gateway.gateway.drain(ctx), gateway.gateway.drain(ctx)]).then(() => {
     isDrained = true
   })
   fresh.socket.write(get)
@@ -37,7 +37,11 @@ test('draining refuses what is new, lets what is under way finish, and closes it
   expect(fresh.answer()).toMatch(/^HTTP\/1.1 503[\s\S]*Connection: close[\s\S]*LINK_CLOSED/)
   expect(isDrained).toBe(false)
   waiting[0]?.end('the answer')
+  const finishedMs = performance.now()
   await drained
+  expect(performance.now() - finishedMs, 'both of them end with the last request, not with their bound').toBeLessThan(
+    2_000,
+  )
   await until('its connection is closed', () => under.socket.closed)
   expect(under.answer()).toMatch(/^HTTP\/1.1 200[\s\S]*Connection: close[\s\S]*the answer$/)
 })

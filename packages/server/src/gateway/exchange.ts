@@ -9,40 +9,20 @@
 //   EX3. A client that leaves takes its request back from the upstream.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type CallOptions, type Ctx, createId, hasCode, isRipstopError, type Link, RipstopError } from '@ripstop/kernel'
+import { type CallOptions, type Ctx, createId, hasCode, isRipstopError, RipstopError } from '@ripstop/kernel'
 import type { HttpPool } from '@ripstop/kernel/http'
 import type { Dispatcher } from 'undici'
 import type { Log } from '#platform/telemetry'
-import type { Admission, Holder } from './admission.ts'
+import type { Kept } from '#platform/under-way'
+import type { Admission } from './admission.ts'
 import { Attempt, type AttemptOwner } from './attempt.ts'
 import type { GatewayLimits } from './config.ts'
-import { type Guard, type GuardedRoute, Passage } from './guard.ts'
+import { type Guard, Passage } from './guard.ts'
 import { createRefusal, sendRefusal } from './refusal.ts'
 import { collectBody, StreamedBody } from './request-body.ts'
 import type { RequestHead } from './request-head.ts'
+import { type Route, upstreamPath } from './route.ts'
 import { traceIdOf } from './trace.ts'
-import type { Kept } from './under-way.ts'
-import { upstreamPath } from './upstream-path.ts'
-
-export interface Upstream {
-  readonly name: string
-  readonly requests: Holder
-  readonly tunnels: Holder
-  readonly link: Link<HttpPool>
-  /** Put before every path; empty or `/prefix`. */
-  readonly pathPrefix: string
-  /** Requests that wait for a connection inside of the pool, and how many may. */
-  queued: number
-  readonly queuedMax: number
-}
-
-export interface Route extends GuardedRoute {
-  readonly path: string
-  readonly upstream: Upstream
-  /** For calls that may be made twice, and for those that may not. */
-  readonly repeatable: CallOptions<Attempt>
-  readonly once: CallOptions<Attempt>
-}
 
 export interface ExchangeDeps {
   readonly ctx: Ctx
@@ -77,6 +57,8 @@ export class Exchange implements AttemptOwner, Kept {
   #keptBytes = 0
   /** The client waits for our leave before it sends its body. */
   #isHeldBack = false
+  /** It was us who ended the connection, for want of the rest. */
+  #isCut = false
   #quietTicks = 0
 
   constructor(deps: ExchangeDeps, route: Route, request: IncomingMessage, response: ServerResponse) {
@@ -98,7 +80,7 @@ export class Exchange implements AttemptOwner, Kept {
       const head = this.#passage.head as RequestHead
       if (this.#phase !== 'guarding') return // the client left meanwhile
       if (this.#isHeldBack) this.#continue()
-      if (head.bodyBytes !== 0) await this.#takeBody(head.bodyBytes)
+      if (head.bodyBytes !== 0 && !(await this.#takeBody(head.bodyBytes))) return
       this.#phase = 'asking'
       const { upstream } = this.#route
       const attempt = await upstream.link.call(this.#ctx, (pool) => this.#ask(pool, head), this.#callOptions(head))
@@ -116,7 +98,7 @@ export class Exchange implements AttemptOwner, Kept {
     // Asking is bounded by the call's own deadline.
     if (this.#phase === 'asking' || ++this.#quietTicks <= ticksMax) return
     if (this.#phase === 'collecting') this.#refuse(new RipstopError('REQUEST_TIMEOUT', 'the body stopped coming'))
-    else this.#cut()
+    else this.broke()
   }
 
   /** The process is about to end. */
@@ -153,6 +135,7 @@ export class Exchange implements AttemptOwner, Kept {
 
   /** @internal */
   broke(): void {
+    this.#isCut = true
     this.#cut()
   }
 
@@ -171,16 +154,18 @@ export class Exchange implements AttemptOwner, Kept {
     this.#response.writeContinue()
   }
 
-  async #takeBody(bodyBytes: number | undefined): Promise<void> {
+  /** False: the exchange was over before the body was here. */
+  async #takeBody(bodyBytes: number | undefined): Promise<boolean> {
     const { limits, replay } = this.#deps
     if (bodyBytes === undefined || bodyBytes > limits.replayBytes || replay.bytes + bodyBytes > limits.replayBytesAll) {
       this.#body = this.#createStream()
-      return
+      return true
     }
     this.#phase = 'collecting'
     this.#keptBytes = bodyBytes
     replay.bytes += bodyBytes
     this.#body = await collectBody(this.#request, bodyBytes, () => this.progressed())
+    return this.#phase === 'collecting'
   }
 
   #createStream(): StreamedBody {
@@ -247,30 +232,33 @@ export class Exchange implements AttemptOwner, Kept {
       upstream: this.#route.upstream.name,
       ...(traceId === undefined ? {} : { traceId }),
     })
-    sendRefusal(this.#request, this.#response, refusal, this.#answerHeaders(), this.#isHeldBack)
+    const mustClose = this.#isHeldBack || hasCode(error, 'REQUEST_TIMEOUT')
+    sendRefusal(this.#request, this.#response, refusal, this.#answerHeaders(), mustClose)
   }
 
   /** Ends the connection in a way that no client can take for the end of an answer. */
   #cut(): void {
     const { socket } = this.#request
+    // A pipelined request that still waits for its turn to answer hears nothing of the end of its connection.
+    if (socket.destroyed) this.#end()
     // Without a length or chunks the end of the connection is the end of the body: only a reset says otherwise.
-    if (this.#request.httpVersionMinor === 0 && this.#response.headersSent) socket.resetAndDestroy()
+    else if (this.#request.httpVersionMinor === 0 && this.#response.headersSent) socket.resetAndDestroy()
     else socket.destroy()
   }
 
   #end(): void {
     if (this.#phase === 'over') return
     const { upstream, meters } = this.#route
-    const hasLeft = !this.#response.writableFinished
-    if (this.#phase === 'asking' || this.#phase === 'guarding')
-      this.#ctx.cancel(new RipstopError('CANCELLED', 'the client left'))
+    const isAsking = this.#phase === 'asking' || this.#phase === 'guarding'
+    if (isAsking) this.#ctx.cancel(new RipstopError('CANCELLED', 'the client left'))
     else this.#ctx[Symbol.dispose]()
     this.#phase = 'over'
     this.#attempt?.abandon()
     if (this.#body instanceof StreamedBody) this.#body.destroy()
     if (this.#hasPlace) this.#deps.admission.leave(upstream.requests)
     this.#deps.replay.bytes -= this.#keptBytes
-    const status = hasLeft && !this.#response.headersSent ? 499 : this.#response.statusCode
+    const broken = this.#isCut ? 502 : 499
+    const status = this.#response.writableFinished ? this.#response.statusCode : broken
     meters.answered(this.#request.method ?? '', status, this.#deps.ctx.env.clock.monoMs() - this.#startedMs)
     this.#deps.onEnd(this)
   }

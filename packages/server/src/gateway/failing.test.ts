@@ -2,7 +2,6 @@
 
 import { once } from 'node:events'
 import { createServer as createHttpServer, type RequestListener, type ServerResponse } from 'node:http'
-import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { startFaultProxy } from '@ripstop/faults'
 import { afterEach, describe, expect, test } from 'vitest'
 import {
@@ -10,13 +9,13 @@ import {
   createTestUpstreamConfig,
   openRaw,
   sendRaw,
+  startTestBed,
   startTestGateway,
   startTestUpstream,
+  type TestBed,
   type TestGateway,
-  type TestGatewayOptions,
 } from '../testing/gateway.ts'
 import { until } from '../testing/processes.ts'
-import type { GatewayRouteConfig, GatewayUpstreamConfig } from './config.ts'
 
 let open = new AsyncDisposableStack()
 afterEach(async () => {
@@ -24,26 +23,7 @@ afterEach(async () => {
   open = new AsyncDisposableStack()
 })
 
-interface Bed {
-  readonly route?: Partial<GatewayRouteConfig>
-  readonly upstream?: Partial<GatewayUpstreamConfig>
-  readonly gateway?: Partial<TestGatewayOptions>
-}
-
-async function start(listener: RequestListener, bed: Bed = {}): Promise<TestGateway> {
-  const upstream = open.use(await startTestUpstream(listener))
-  return startOn(upstream.port, bed)
-}
-
-async function startOn(port: number, bed: Bed = {}): Promise<TestGateway> {
-  return open.use(
-    await startTestGateway({
-      upstreams: [createTestUpstreamConfig('up', port, bed.upstream)],
-      routes: [createTestRoute('/a', 'up', bed.route)],
-      ...bed.gateway,
-    }),
-  )
-}
+const start = (upstream: RequestListener | number, bed?: TestBed) => startTestBed(open, upstream, bed)
 
 const errorOf = async (response: Response) =>
   ((await response.json()) as { error: { code: string; retry_after_ms?: number; details: Record<string, unknown> } })
@@ -105,8 +85,28 @@ describe('deadlines', () => {
     const answer = await sendRaw(gateway.port, 'POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhal', (all) =>
       all.endsWith('}}'),
     )
-    expect(answer).toMatch(/^HTTP\/1.1 408[\s\S]*REQUEST_TIMEOUT/)
+    expect(answer).toMatch(/^HTTP\/1.1 408[\s\S]*Connection: close[\s\S]*REQUEST_TIMEOUT/)
     expect(asked).toBe(0)
+  })
+
+  test('EX1: pipelined requests whose client has left give their places back', async () => {
+    let asked = 0
+    const gateway = await start(
+      (request, response) => {
+        asked++
+        if (request.url === '/a/quick') response.end('fine')
+      },
+      { gateway: { limits: { idleMs: 80, requests: 6 } }, route: { deadlineMs: 300 } },
+    )
+    const slow = 'GET /a/slow HTTP/1.1\r\nHost: x\r\n\r\n'
+    const { socket } = await openRaw(gateway.port)
+    socket.write(slow + slow + slow)
+    await until('all three are asked', () => asked === 3)
+    socket.destroy()
+    await until('there is room for three more', async () => {
+      const answers = await Promise.all([1, 2, 3].map(() => fetch(`${gateway.url}/a/quick`)))
+      return answers.every(({ status }) => status === 200)
+    })
   })
 
   test('EX1: a client that stops reading is cut off', async () => {
@@ -124,192 +124,6 @@ describe('deadlines', () => {
 function connectionsOf({ mesh }: TestGateway): number {
   return Number(/http_connections_open (\d+)/.exec(mesh.metrics.text())?.[1])
 }
-
-describe('retries', () => {
-  const flaky = (failures: number, status = 503) => {
-    const seen: string[] = []
-    const listener: RequestListener = async (request, response) => {
-      const chunks: Buffer[] = []
-      for await (const chunk of request) chunks.push(chunk as Buffer)
-      seen.push(`${request.method} ${Buffer.concat(chunks)} ${request.headers['idempotency-key'] ?? ''}`.trim())
-      if (seen.length <= failures) response.statusCode = status
-      response.end(`answer ${seen.length}`)
-    }
-    return { seen, listener }
-  }
-
-  test('EX2: an idempotent request is tried again after 502, 503 and 504, with its body', async () => {
-    for (const status of [502, 503, 504]) {
-      const { seen, listener } = flaky(2, status)
-      const gateway = await start(listener)
-      const response = await fetch(`${gateway.url}/a`, { method: 'PUT', body: 'hello' })
-      expect([response.status, await response.text()]).toEqual([200, 'answer 3'])
-      expect(seen).toEqual(['PUT hello', 'PUT hello', 'PUT hello'])
-    }
-  })
-
-  test('EX2: the last failure passes through as it is', async () => {
-    const { seen, listener } = flaky(9)
-    const gateway = await start(listener)
-    const response = await fetch(`${gateway.url}/a`)
-    expect([response.status, await response.text(), seen.length]).toEqual([503, 'answer 3', 3])
-  })
-
-  test('EX2: a failure of another kind is an answer, and is not tried again', async () => {
-    const { seen, listener } = flaky(1, 500)
-    const gateway = await start(listener)
-    expect((await fetch(`${gateway.url}/a`)).status).toBe(500)
-    expect(seen).toHaveLength(1)
-  })
-
-  test('EX2: a POST is sent once, unless its upstream takes it twice: then always with the same key', async () => {
-    const plain = flaky(1)
-    const once = await start(plain.listener)
-    expect((await fetch(`${once.url}/a`, { method: 'POST', body: 'x' })).status).toBe(503)
-    expect(plain.seen).toHaveLength(1)
-
-    const keyed = flaky(1)
-    const twice = await start(keyed.listener, { route: { upstreamIdempotent: true } })
-    const headers = { 'idempotency-key': 'k1' }
-    expect((await fetch(`${twice.url}/a`, { method: 'POST', body: 'x', headers })).status).toBe(200)
-    expect(keyed.seen).toEqual(['POST x k1', 'POST x k1'])
-
-    const keyless = flaky(1)
-    const made = await start(keyless.listener, { route: { upstreamIdempotent: true } })
-    expect((await fetch(`${made.url}/a`, { method: 'POST', body: 'x' })).status).toBe(200)
-    expect(keyless.seen[0]).toMatch(/^POST x [0-9a-f-]{36}$/)
-    expect(keyless.seen[1]).toBe(keyless.seen[0])
-  })
-
-  test('EX2: a connection that breaks before the answer is tried again for GET, and not for POST', async () => {
-    for (const method of ['GET', 'POST']) {
-      let connections = 0
-      const gateway = await start((request, response) => {
-        if (++connections === 1) request.socket.resetAndDestroy()
-        else response.end('fine')
-      })
-      const response = await fetch(`${gateway.url}/a`, { method })
-      expect(response.status).toBe(method === 'GET' ? 200 : 502)
-      if (method === 'POST')
-        expect(await errorOf(response)).toMatchObject({ code: 'LINK_LOST', details: { sent: 'maybe' } })
-      expect(connections).toBe(method === 'GET' ? 2 : 1)
-    }
-  })
-
-  test('EX2: a body that was streamed is not sent again', async () => {
-    let asked = 0
-    const gateway = await start((request, response) => {
-      asked++
-      request.resume()
-      request.on('end', () => {
-        response.statusCode = 503
-        response.end('no')
-      })
-    })
-    const response = await fetch(`${gateway.url}/a`, { method: 'PUT', body: 'x'.repeat(200_000) })
-    expect([response.status, asked]).toEqual([503, 1])
-  })
-
-  test('L9: retries stay within the budget of the link', async () => {
-    const { seen, listener } = flaky(1_000)
-    const gateway = await start(listener, { upstream: { budget: { share: 0.1, perSecond: 1 } } })
-    for (let index = 0; index < 50; index++) await fetch(`${gateway.url}/a`).then((response) => response.text())
-    expect(seen.length).toBeLessThanOrEqual(50 + 5 + 10)
-    expect(seen.length).toBeGreaterThan(50)
-  })
-})
-
-describe('broken answers', () => {
-  /** An upstream that says exactly this, then does that. */
-  async function startRawUpstream(answer: string, then: (socket: Socket) => void): Promise<number> {
-    const server = createServer((socket) => {
-      socket.on('error', () => {}) // the gateway resets what it does not understand
-      socket.on('data', (bytes) => {
-        if (bytes.toString('latin1').startsWith('GET /health'))
-          socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n')
-        else socket.write(Buffer.from(answer, 'latin1'), () => then(socket))
-      })
-    })
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    open.defer(() => void server.close())
-    return (server.address() as AddressInfo).port
-  }
-
-  const broken: Readonly<Record<string, string>> = {
-    'in the middle of a length': 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf',
-    'in the middle of a chunk': 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n64\r\nhalf',
-    'between chunks': 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n',
-  }
-  for (const [where, answer] of Object.entries(broken)) {
-    test(`AT1: a connection that ends ${where} never looks like a whole answer`, async () => {
-      for (const how of ['end', 'resetAndDestroy'] as const) {
-        let release: () => void = () => {}
-        const port = await startRawUpstream(answer, (socket) => {
-          release = () => void socket[how]()
-        })
-        const gateway = await startOn(port)
-        const { socket, answer: seen } = await openRaw(gateway.port)
-        socket.write(get)
-        await until('the first half is here', () => seen().endsWith('half') || seen().endsWith('half\r\n'))
-        release()
-        await until('the connection is closed', () => socket.closed)
-        expect(seen()).toMatch(/^HTTP\/1.1 200/)
-        expect(seen()).not.toMatch(/\r\n0\r\n\r\n$/)
-        if (where === 'in the middle of a length') expect(seen()).toMatch(/Content-Length: 100/i)
-      }
-    })
-  }
-
-  test('AT1: for a client that can only see the end of the connection it is a reset', async () => {
-    let release: () => void = () => {}
-    const port = await startRawUpstream(
-      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n',
-      (socket) => {
-        release = () => void socket.end()
-      },
-    )
-    const gateway = await startOn(port)
-    const { socket, answer } = await openRaw(gateway.port)
-    const error = once(socket, 'error')
-    socket.write('GET /a HTTP/1.0\r\nHost: x\r\n\r\n')
-    await until('the first half is here', () => answer().endsWith('half'))
-    release()
-    expect((await error)[0]).toMatchObject({ code: 'ECONNRESET' })
-  })
-
-  test('AT1: an answer that breaks off while a retry may still replace it is not seen', async () => {
-    let asked = 0
-    const gateway = await start((request, response) => {
-      if (++asked > 1) return void response.end('fine')
-      response.writeHead(503, { 'content-length': '100' })
-      response.write('half', () => request.socket.destroy())
-    })
-    const response = await fetch(`${gateway.url}/a`)
-    expect([response.status, await response.text(), asked]).toEqual([200, 'fine', 2])
-  })
-
-  const garbled: Readonly<Record<string, string>> = {
-    'split by a bare carriage return': 'HTTP/1.1 200 OK\r\nX: a\rSet-Cookie: evil=1\r\nContent-Length: 0\r\n\r\n',
-    'split by a NUL': 'HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 0\r\n\r\n',
-    folded: 'HTTP/1.1 200 OK\r\nX: a\r\n Set-Cookie: evil=1\r\nContent-Length: 0\r\n\r\n',
-    'with two lengths': 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!',
-    'with a length and chunks': 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
-    'no HTTP at all': 'SSH-2.0-OpenSSH_9.2\r\n\r\n',
-    'an upgrade that nobody asked for': 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n',
-    'a head without an end': `HTTP/1.1 200 OK\r\nX: ${'y'.repeat(40_000)}\r\n\r\n`,
-  }
-  for (const [what, answer] of Object.entries(garbled)) {
-    test(`an answer that is ${what} is 502 or cut, and nothing of it splits ours`, async () => {
-      const gateway = await startOn(await startRawUpstream(answer, () => {}), {
-        upstream: { retry: { attempts: 1, baseMs: 1, capMs: 1 } },
-      })
-      const seen = await sendRaw(gateway.port, get, (all) => all.endsWith('}}'))
-      expect(seen).not.toMatch(/Set-Cookie/i)
-      if (seen !== '') expect(seen).toMatch(/^HTTP\/1.1 502/)
-    })
-  }
-})
 
 describe('clients that leave', () => {
   test('EX3: while the upstream thinks, it is told', async () => {
@@ -376,7 +190,7 @@ describe('upstreams that are gone', () => {
   test('a killed upstream is LINK_DOWN at once, and is used again soon after it is back', async () => {
     const upstream = await startTestUpstream((_request, response) => void response.end('fine'))
     const { port } = upstream
-    const gateway = await startOn(port, { upstream: { probe: { path: '/health', everyMs: 60_000, deadlineMs: 400 } } })
+    const gateway = await start(port, { upstream: { probe: { path: '/health', everyMs: 60_000, deadlineMs: 400 } } })
     expect((await fetch(`${gateway.url}/a`)).status).toBe(200)
     await upstream[Symbol.asyncDispose]()
     const statuses = new Set<number>()
@@ -397,7 +211,7 @@ describe('upstreams that are gone', () => {
   test('L5: a black hole hangs nobody beyond the deadline, and is left behind when it heals', async () => {
     const upstream = open.use(await startTestUpstream((_request, response) => void response.end('fine')))
     const proxy = open.use(await startFaultProxy({ upstream: { host: '127.0.0.1', port: upstream.port } }))
-    const gateway = await startOn(proxy.port, { route: { deadlineMs: 500 } })
+    const gateway = await start(proxy.port, { route: { deadlineMs: 500 } })
     expect((await fetch(`${gateway.url}/a`)).status).toBe(200)
     await proxy.add({ name: 'hole', type: 'half_open' })
     const startedMs = performance.now()

@@ -73,8 +73,9 @@ export class Handshake implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_controller: Controller | null, error: Error): void {
-    const fault = httpFault(error, this.#controller !== undefined) ?? error
-    if (!this.#isUnwanted && 'code' in fault && fault.code === 'LINK_DOWN') this.#onUnreachable(fault.message)
+    const hasStarted = this.#controller !== undefined
+    const fault = httpFault(error, hasStarted) ?? error
+    if (!hasStarted && !this.#isUnwanted && fault !== error) this.#onUnreachable(fault.message)
     this.#reject(fault)
   }
 }

@@ -66,20 +66,20 @@ const REST_BYTES_MAX = 65_536
 /**
  * Writes a refusal. If most of a body is still to come, the connection is closed after it: the answer's last byte goes
  * out at once, the rest of the body is read for as long as it is not too much, and whoever owns the response ends it by
- * its idle bound. `isHeldBack`: the client waits for leave to send its body, and won't get it.
+ * its idle bound. `endsNow`: nothing more is to come that would be worth reading.
  */
 export function sendRefusal(
   request: IncomingMessage,
   response: ServerResponse,
   refusal: Refusal,
   extra: readonly string[],
-  isHeldBack: boolean,
+  endsNow: boolean,
 ): void {
   const { 'content-length': length = '0', 'transfer-encoding': encoding } = request.headers
   const isLong = !request.complete && (encoding !== undefined || Number(length) > REST_BYTES_MAX)
-  const mustClose = isLong || isHeldBack
+  const mustClose = isLong || endsNow
   response.writeHead(refusal.status, [...refusal.headers, ...extra, ...(mustClose ? ['Connection', 'close'] : [])])
-  if (!isLong || isHeldBack) {
+  if (!isLong || endsNow) {
     response.end(refusal.body)
     return
   }

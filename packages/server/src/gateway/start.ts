@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream'
 import { background, type CallOptions, type Ctx, type Env, type Mesh, RipstopError, WheelEntry } from '@ripstop/kernel'
 import { createHttpAdapter } from '@ripstop/kernel/http'
 import type { Log } from '#platform/telemetry'
+import { UnderWay } from '#platform/under-way'
 import './codes.ts'
 import { Admission } from './admission.ts'
 import type { Attempt } from './attempt.ts'
@@ -16,14 +17,14 @@ import {
   type GatewayRouteConfig,
   type GatewayUpstreamConfig,
 } from './config.ts'
-import { Exchange, type ExchangeDeps, type Route, type Upstream } from './exchange.ts'
+import { Exchange, type ExchangeDeps } from './exchange.ts'
 import { type Authenticate, Guard } from './guard.ts'
 import { Peers } from './peers.ts'
 import { RateLimiter, type RateLink } from './rate-limiter.ts'
+import type { Route, Upstream } from './route.ts'
 import { RouteTable } from './route-table.ts'
 import { RouteMeters } from './traffic-meters.ts'
 import { Tunnel } from './tunnel.ts'
-import { UnderWay } from './under-way.ts'
 
 export interface GatewayDeps {
   readonly mesh: Mesh
@@ -83,7 +84,7 @@ class RunningGateway implements Gateway {
   readonly #sweep = new IdleSweep(() => this.#tick())
   #isDraining = false
   #isSweeping = false
-  #onEmpty: (() => void) | undefined
+  #onEmpty: (() => void)[] = []
 
   constructor(deps: GatewayDeps) {
     this.#deps = deps
@@ -99,11 +100,11 @@ class RunningGateway implements Gateway {
   }
 
   matches(url: string): boolean {
-    return this.#find(url) !== undefined
+    return this.#routes.find(url) !== undefined
   }
 
   handle(request: IncomingMessage, response: ServerResponse, expectsContinue = false): boolean {
-    const route = this.#find(request.url ?? '')
+    const route = this.#routes.find(request.url ?? '')
     if (route === undefined) return false
     const exchange = new Exchange(this.#exchangeDeps, route, request, response)
     this.#exchanges.add(exchange)
@@ -117,17 +118,20 @@ class RunningGateway implements Gateway {
 
   mayUpgrade(request: IncomingMessage): boolean {
     const { upgrade } = request.headers
-    return upgrade?.toLowerCase() === 'websocket' && this.#find(request.url ?? '')?.config.websocket === true
+    return upgrade?.toLowerCase() === 'websocket' && this.#routes.find(request.url ?? '')?.config.websocket === true
   }
 
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
-    const route = this.#find(request.url ?? '')
+    const route = this.#routes.find(request.url ?? '')
     if (route === undefined) return false
     const tunnel = new Tunnel(
       {
         ...this.#exchangeDeps,
         admission: this.#tunnelPlaces,
-        onEnd: (ended) => this.#ended(() => this.#tunnels.remove(ended)),
+        onEnd: (ended) => {
+          this.#tunnels.remove(ended)
+          this.#ended()
+        },
       },
       route,
       request,
@@ -148,7 +152,7 @@ class RunningGateway implements Gateway {
     for (const tunnel of this.#tunnels.list()) tunnel.finish()
     if (this.#underWay() > 0) {
       await new Promise<void>((resolve) => {
-        this.#onEmpty = resolve
+        this.#onEmpty.push(resolve)
         if (ctx.signal.aborted) resolve()
         else ctx.signal.addEventListener('abort', () => resolve(), { once: true })
       })
@@ -163,10 +167,6 @@ class RunningGateway implements Gateway {
     await this.drain(over)
     for (const { link } of this.#upstreams) await link.drain(over)
     this.#deps.env.wheel.disarm(this.#sweep)
-  }
-
-  #find(url: string): Route | undefined {
-    return this.#routes.find(url)
   }
 
   #createExchangeDeps(): ExchangeDeps {
@@ -188,14 +188,17 @@ class RunningGateway implements Gateway {
       admission: new Admission(this.#limits.requests),
       limits: this.#limits,
       replay: { bytes: 0 },
-      onEnd: (exchange) => this.#ended(() => this.#exchanges.remove(exchange)),
+      onEnd: (exchange) => {
+        this.#exchanges.remove(exchange)
+        this.#ended()
+      },
       isDraining: () => this.#isDraining,
     }
   }
 
-  #ended(forget: () => void): void {
-    forget()
-    if (this.#underWay() === 0) this.#onEmpty?.()
+  #ended(): void {
+    if (this.#underWay() > 0) return
+    for (const empty of this.#onEmpty.splice(0)) empty()
   }
 
   #underWay(): number {

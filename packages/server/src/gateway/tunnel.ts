@@ -12,16 +12,15 @@ import type { Duplex } from 'node:stream'
 import { type CallOptions, type Ctx, hasCode, isRipstopError, RipstopError } from '@ripstop/kernel'
 import type { HttpPool } from '@ripstop/kernel/http'
 import type { Log } from '#platform/telemetry'
+import type { Kept } from '#platform/under-way'
 import type { Admission } from './admission.ts'
-import type { Route } from './exchange.ts'
 import { type Guard, Passage } from './guard.ts'
 import { Handshake, type Opened } from './handshake.ts'
 import { createRefusal, sendRawRefusal } from './refusal.ts'
 import type { RequestHead } from './request-head.ts'
 import { createResponseHeaders } from './response-head.ts'
+import { type Route, upstreamPath } from './route.ts'
 import { traceIdOf } from './trace.ts'
-import type { Kept } from './under-way.ts'
-import { upstreamPath } from './upstream-path.ts'
 
 export interface TunnelDeps {
   readonly ctx: Ctx

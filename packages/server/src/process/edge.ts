@@ -8,7 +8,7 @@ import { startGateway } from '#gateway'
 import { startHealth } from '#health'
 import { createRequestGuard, startControlApi, startHttpServer, withDocuments } from '#platform/http'
 import { createPostgresLink, startMigrations } from '#platform/postgres'
-import type { RoleDeps, RunningRole } from './main.ts'
+import type { RoleDeps, RunningRole } from './role.ts'
 
 export async function startEdge({ env, log, config, mesh, channel }: RoleDeps): Promise<RunningRole> {
   const { server: settings, access: accessSettings } = config

@@ -3,24 +3,16 @@
 import { parseArgs } from 'node:util'
 import { background, createEnv, type Env, isRipstopError, Mesh } from '@ripstop/kernel'
 import { type Config, loadConfig } from '#platform/config'
-import { createLog, logMesh, type ProcessLog } from '#platform/telemetry'
-import type { Terminal } from '../cli/terminal.ts'
-import { type Channel, openChannel } from './channel.ts'
+import { createLog, logMesh } from '#platform/telemetry'
+import { openChannel } from './channel.ts'
+import type { RoleDeps, StartRole } from './role.ts'
 
-/** A role that runs: where it listens, if it does, and its end. */
-export interface RunningRole extends AsyncDisposable {
-  readonly address: string | undefined
+/** The outside world, as far as a role's process is concerned. */
+export interface ProcessInput {
+  readonly argv: readonly string[]
+  readonly cwd: string
+  readonly env: Readonly<Record<string, string | undefined>>
 }
-
-export interface RoleDeps {
-  readonly env: Env
-  readonly log: ProcessLog
-  readonly config: Config
-  readonly mesh: Mesh
-  readonly channel: Channel
-}
-
-export type StartRole = (deps: RoleDeps) => Promise<RunningRole>
 
 const ROLES: Readonly<Record<Config['server']['roles'][number], () => Promise<StartRole>>> = {
   edge: async () => (await import('./edge.ts')).startEdge,
@@ -30,16 +22,16 @@ const ROLES: Readonly<Record<Config['server']['roles'][number], () => Promise<St
 const GRAPH_EVERY_MS = 1_000
 
 /** `ripstop process ROLE`, started by the supervisor; ends with it. */
-export async function runProcess(terminal: Terminal): Promise<number> {
+export async function runProcess(input: ProcessInput): Promise<number> {
   const { values, positionals } = parseArgs({
-    args: [...terminal.argv],
+    args: [...input.argv],
     options: { config: { type: 'string' } },
     allowPositionals: true,
   })
   const channel = openChannel()
   try {
     const role = positionals[0] === 'work' ? 'work' : 'edge'
-    const config = loadConfig({ env: terminal.env, cwd: terminal.cwd, configPath: values.config })
+    const config = loadConfig({ env: input.env, cwd: input.cwd, configPath: values.config })
     const log = createLog({ level: config.log.level, format: config.log.format, processName: role })
     process.once('exit', () => log.flush())
     await serve(role, { env: createEnv(), config, log, channel })
@@ -71,7 +63,7 @@ async function serve(role: keyof typeof ROLES, outside: Omit<RoleDeps, 'mesh'>):
 }
 
 /** Sends the graph once a second until the returned function is called. */
-function tellGraph(env: Env, mesh: Mesh, channel: Channel): () => void {
+function tellGraph(env: Env, mesh: Mesh, channel: RoleDeps['channel']): () => void {
   let cancel: () => void
   const tell = (): void => {
     channel.send({ type: 'graph', graph: mesh.graph() })

@@ -3,7 +3,7 @@
 import { createAccessUpkeep } from '#access'
 import { createPostgresLink, expireIdempotency, startMigrations } from '#platform/postgres'
 import { startUpkeep } from '#upkeep'
-import type { RoleDeps, RunningRole } from './main.ts'
+import type { RoleDeps, RunningRole } from './role.ts'
 
 const EXPIRE_EVERY_MS = 300_000
 

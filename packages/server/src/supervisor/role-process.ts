@@ -5,28 +5,15 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { type Adapter, type Ctx, type GenerationEvents, RipstopError } from '@ripstop/kernel'
 import type { FromProcess, ToProcess } from './messages.ts'
 
-export interface RoleProcess {
-  readonly pid: number
-  /** Where it listens, if it does. */
-  readonly address: string | undefined
-  readonly exited: Promise<void>
-  send(message: ToProcess): void
-}
-
 export interface RoleProcessOptions {
   readonly name: string
   /** The program and its arguments. */
   readonly program: string
   readonly args: readonly string[]
   readonly processEnv: Readonly<Record<string, string | undefined>>
-  /** Everything that the process must hear before it can be ready. */
-  readonly greeting: () => readonly ToProcess[]
   readonly onMessage: (message: FromProcess) => void
-}
-
-interface HeldProcess extends RoleProcess {
-  readonly child: ChildProcess
-  readonly ping: (ctx: Ctx) => Promise<void>
+  /** It exists, and can be told things; ready it is later. */
+  readonly onStarted: (running: RoleProcess) => void
 }
 
 export function createRoleProcessAdapter(options: RoleProcessOptions): Adapter<RoleProcess> {
@@ -35,70 +22,93 @@ export function createRoleProcessAdapter(options: RoleProcessOptions): Adapter<R
     target: options.name,
     sharedFate: true,
     open: (ctx, events) => startRoleProcess(options, ctx, events),
-    probe: (resource, ctx) => (resource as HeldProcess).ping(ctx),
-    close: (resource, because) => {
+    probe: (running, ctx) => running.ping(ctx),
+    close: (running, because) => {
       // An orderly end lets the process drain; whoever drains the link awaits `exited` and bounds it.
-      if (because === 'drained') resource.send({ type: 'stop' })
-      else (resource as HeldProcess).child.kill('SIGKILL')
+      if (because === 'drained') running.send({ type: 'stop' })
+      else running.kill()
     },
     fault: () => undefined,
   }
 }
 
+export class RoleProcess {
+  readonly exited: Promise<void>
+  /** Where it listens, once it is ready, if it does. */
+  address: string | undefined
+  readonly #child: ChildProcess
+  readonly #pings = new Map<number, () => void>()
+  #lastPing = 0
+
+  constructor(child: ChildProcess) {
+    this.#child = child
+    this.exited = new Promise((resolve) => {
+      child.once('exit', () => resolve())
+      child.once('error', () => resolve())
+    })
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0
+  }
+
+  send(message: ToProcess): void {
+    // A process that is going away closes its channel first: what is sent then has no reader and needs none.
+    if (this.#child.connected) this.#child.send(message, () => undefined)
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL')
+  }
+
+  /** Resolves when its event loop has answered; whoever asks sets the deadline. */
+  async ping(ctx: Ctx): Promise<void> {
+    const id = ++this.#lastPing
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#pings.set(id, resolve)
+    ctx.signal.addEventListener('abort', () => this.#pings.delete(id), { once: true })
+    this.send({ type: 'ping', id })
+    await promise
+  }
+
+  ponged(id: number): void {
+    this.#pings.get(id)?.()
+    this.#pings.delete(id)
+  }
+}
+
 function startRoleProcess(options: RoleProcessOptions, ctx: Ctx, events: GenerationEvents): Promise<RoleProcess> {
-  const child = fork(options.program, [...options.args], {
+  const { name, program, args, processEnv } = options
+  const child = fork(program, [...args], {
     serialization: 'advanced',
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    env: { ...options.processEnv },
+    env: { ...processEnv },
   })
-  return new Promise((resolve, reject) => {
-    const pings = new Map<number, () => void>()
-    let pinged = 0
-    let refusal: RipstopError | undefined
-    const exited = new Promise<void>((done) => child.once('exit', () => done()))
-    const send = (message: ToProcess): void => {
-      // A process that is going away closes its channel first: what is sent then has no reader and needs none.
-      if (child.connected) child.send(message, () => undefined)
-    }
-    const giveUp = (): void => {
-      child.kill('SIGKILL')
-      reject(ctx.signal.reason)
-    }
-    ctx.signal.addEventListener('abort', giveUp, { once: true })
-    child.once('error', (error) =>
-      reject(new RipstopError('LINK_LOST', `${options.name}: ${error.message}`, { cause: error })),
-    )
-    child.once('exit', (code, signal) => {
-      const lost = refusal ?? new RipstopError('LINK_LOST', `${options.name} exited (${signal ?? `code ${code}`})`)
-      reject(lost)
-      events.lost(lost)
-    })
-    child.on('message', (message: FromProcess) => {
-      if (message.type === 'pong') pings.get(message.id)?.()
-      else if (message.type === 'refused') refusal = new RipstopError('CONFIG_INVALID', message.message)
-      options.onMessage(message)
-      if (message.type !== 'ready') return
-      ctx.signal.removeEventListener('abort', giveUp)
-      resolve(hold(message.address))
-    })
-    for (const message of options.greeting()) send(message)
-
-    function hold(address: string | undefined): HeldProcess {
-      return {
-        pid: child.pid ?? 0,
-        address,
-        exited,
-        send,
-        child,
-        ping: (probe) => {
-          const id = ++pinged
-          return new Promise<void>((answered) => {
-            pings.set(id, answered)
-            probe.signal.addEventListener('abort', () => pings.delete(id), { once: true })
-            send({ type: 'ping', id })
-          }).finally(() => pings.delete(id))
-        },
-      }
-    }
+  const running = new RoleProcess(child)
+  const { promise, resolve, reject } = Promise.withResolvers<RoleProcess>()
+  let isReady = false
+  let refusal: RipstopError | undefined
+  const lose = (why: string): void => {
+    const lost = refusal ?? new RipstopError('LINK_LOST', `${name} ${why}`)
+    reject(lost)
+    events.lost(lost)
+  }
+  ctx.signal.addEventListener('abort', () => {
+    if (isReady) return
+    running.kill()
+    reject(ctx.signal.reason)
   })
+  child.once('error', (error) => lose(`can't be started: ${error.message}`))
+  child.once('exit', (code, signal) => lose(`exited (${signal ?? `code ${code}`})`))
+  child.on('message', (message: FromProcess) => {
+    options.onMessage(message)
+    if (message.type === 'pong') running.ponged(message.id)
+    if (message.type === 'refused') refusal = new RipstopError(message.code, message.message)
+    if (message.type !== 'ready') return
+    isReady = true
+    running.address = message.address
+    resolve(running)
+  })
+  options.onStarted(running)
+  return promise
 }

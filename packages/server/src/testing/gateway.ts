@@ -156,6 +156,28 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
   }
 }
 
+export interface TestBed {
+  readonly route?: Partial<GatewayRouteConfig>
+  readonly upstream?: Partial<GatewayUpstreamConfig>
+  readonly gateway?: Partial<TestGatewayOptions>
+}
+
+/** A gateway with the route `/a` to one upstream `up`: a listener, or what listens on a port already. Both end with `open`. */
+export async function startTestBed(
+  open: AsyncDisposableStack,
+  upstream: RequestListener | number,
+  bed: TestBed = {},
+): Promise<TestGateway> {
+  const port = typeof upstream === 'number' ? upstream : open.use(await startTestUpstream(upstream)).port
+  return open.use(
+    await startTestGateway({
+      upstreams: [createTestUpstreamConfig('up', port, bed.upstream)],
+      routes: [createTestRoute('/a', 'up', bed.route)],
+      ...bed.gateway,
+    }),
+  )
+}
+
 /** Sends bytes as they are; resolves with all that came back when `done` says so or the connection is closed. */
 export async function sendRaw(
   port: number,

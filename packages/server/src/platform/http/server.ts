@@ -12,7 +12,9 @@ import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { background, type Ctx, type Env, type Metrics, RipstopError } from '@ripstop/kernel'
 import type { Log } from '#platform/telemetry'
+import { type Kept, UnderWay } from '#platform/under-way'
 import type { ControlApi } from './control-api.ts'
+import { connectionsWithin } from './descriptors.ts'
 import type { RequestGuard } from './guard.ts'
 import { sendError, toEnvelope } from './send-error.ts'
 
@@ -66,9 +68,9 @@ export interface HttpServer extends AsyncDisposable {
 /** Listens. Rejects with CONFIG_INVALID if the address can't be had: waiting would not help. */
 export async function startHttpServer(deps: HttpServerDeps): Promise<HttpServer> {
   const { env, server: settings } = deps
-  const limits = { ...LIMITS, ...deps.limits }
+  const limits = { ...LIMITS, connectionsMax: connectionsWithin(LIMITS.connectionsMax), ...deps.limits }
   const sockets = new Set<Socket>()
-  const underWay = new Set<ServerResponse>()
+  const underWay = new UnderWay<Kept & { readonly response: ServerResponse }>()
   let closing: Promise<void> | undefined
   const dispatch = createDispatch(deps)
   const server = createServer(
@@ -84,9 +86,10 @@ export async function startHttpServer(deps: HttpServerDeps): Promise<HttpServer>
       shouldUpgradeCallback: (request) => isWebSocket(request) && deps.gateway?.matches(pathOf(request)) === true,
     },
     (request, response) => {
-      underWay.add(response)
+      const kept = { response, index: 0 }
+      underWay.add(kept)
       response.once('close', () => {
-        underWay.delete(response)
+        underWay.remove(kept)
         // While closing, a connection is idle once its answer is out, and nobody else would close it.
         if (closing !== undefined) setImmediate(() => server.closeIdleConnections())
       })
@@ -104,7 +107,7 @@ export async function startHttpServer(deps: HttpServerDeps): Promise<HttpServer>
   const { port } = server.address() as AddressInfo
   const close = (ctx: Ctx): Promise<void> => {
     if (closing !== undefined) return closing
-    for (const response of underWay) if (!response.headersSent) response.shouldKeepAlive = false
+    for (const { response } of underWay.list()) if (!response.headersSent) response.shouldKeepAlive = false
     closing = closeServer(server, sockets, deps.control, ctx)
     return closing
   }
@@ -157,6 +160,14 @@ function hearConnections(server: Server, sockets: Set<Socket>, { metrics }: Http
 }
 
 function hearUpgrades(server: Server, { guard, gateway, log }: HttpServerDeps): void {
+  // Without a listener Node closes the connection, and the client learns nothing.
+  server.on('connect', (request, socket) => {
+    socket.on('error', () => {})
+    refuseSocket(
+      socket,
+      guard(request) ?? new RipstopError('METHOD_NOT_ALLOWED', 'this is no proxy: CONNECT is refused'),
+    )
+  })
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => {}) // heard by its owner; without a listener it would be our end
     const refused = guard(request)
@@ -180,7 +191,16 @@ function hearTrouble(server: Server, { log, metrics, env }: HttpServerDeps): voi
     toldMs = env.clock.monoMs()
     log.error({ event: 'http.accept_failed', why: error.message })
   })
-  server.on('clientError', (error, socket) => refuseSocket(socket, toClientError(error)))
+  server.on('clientError', (error, socket) => {
+    if (isAnswering(socket)) socket.destroy()
+    else refuseSocket(socket, toClientError(error))
+  })
+}
+
+/** Is an answer on its way? A refusal in its midst would pass for a part of it. Node's own handler looks at the same field. */
+function isAnswering(socket: Duplex): boolean {
+  const response = '_httpMessage' in socket ? (socket._httpMessage as ServerResponse | null) : null
+  return response?.headersSent === true
 }
 
 /** What Node's parser could not make a request of. */

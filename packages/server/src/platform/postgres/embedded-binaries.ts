@@ -9,7 +9,7 @@
 //   EB2. Nothing of a directory that others can write to is ever run as another user.
 
 import { spawn } from 'node:child_process'
-import { randomUUID } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { chmod, cp, lstat, mkdir, readdir, readFile, rename, rm, stat, symlink } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { basename, dirname, join, relative } from 'node:path'
@@ -233,7 +233,7 @@ async function findNobody(): Promise<RunAs> {
 
 /** The name of something half made: it says who makes it. */
 export function leftoverName(name: string): string {
-  return `${name}.making-${process.pid}-${randomUUID().slice(0, 8)}`
+  return `${name}.making-${process.pid}-${randomBytes(4).toString('hex')}`
 }
 
 /** Removes what was being made by processes that are gone. `prefix` ends in `.making-`. */

@@ -91,7 +91,7 @@ function order(name: string): number {
   return name.startsWith('table ') ? 0 : 1
 }
 
-/** `column api_keys.name` is `column ripstop.api_keys.name` to people. */
+/** `column T.C` is `column ripstop.T.C` to people. */
 function qualified(name: string): string {
   return name.replace(' ', ' ripstop.')
 }

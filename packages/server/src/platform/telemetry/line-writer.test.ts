@@ -93,7 +93,7 @@ describe('the queue', () => {
     )
   })
 
-  it('LW1: LW3: holds a bounded number of bytes, and says how many lines it had to drop', () => {
+  it('LW1, LW3: holds a bounded number of bytes, and says how many lines it had to drop', () => {
     const { writer, makeRoom, retry, taken } = setUp()
     makeRoom(0)
     const line = `${'x'.repeat(1_023)}\n`
@@ -105,7 +105,7 @@ describe('the queue', () => {
     expect(taken().slice(QUEUE_BYTES_MAX)).toBe(`dropped ${5_000 - QUEUE_BYTES_MAX / 1_024}\nnext\n`)
   })
 
-  it('LW2: LW3: after an error the next line is tried again', () => {
+  it('LW2, LW3: after an error the next line is tried again', () => {
     const { writer, fail, taken, due } = setUp()
     for (const code of ['EPIPE', 'ENOSPC', 'EIO']) {
       fail(code)
@@ -119,7 +119,7 @@ describe('the queue', () => {
 })
 
 describe('a real pipe', () => {
-  it('LG1: LW1: LW3: a reader that stands still stops nothing; what does not fit is dropped and said', async () => {
+  it('LG1, LW1, LW3: a reader that stands still stops nothing; what does not fit is dropped and said', async () => {
     const { child, message } = run(`${FLOOD}
       process.once('message', () => {
         log.flush() // ends when the reader has caught up

@@ -1,0 +1,1 @@
+export { type Kept, UnderWay } from './under-way.ts'
