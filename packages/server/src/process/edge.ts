@@ -1,7 +1,6 @@
 // The edge: everything that a user's request meets, on one port. The gateway carries traffic also while Postgres is away;
 // the control API says so.
 
-import { background } from '@ripstop/kernel'
 import { startAccess } from '#access'
 import { API_VERSION } from '#api-docs'
 import { startGateway } from '#gateway'
@@ -48,14 +47,13 @@ export async function startEdge({ env, log, config, mesh, channel }: RoleDeps): 
       bodyBytesMax: settings.bodyBytesMax,
     }),
   )
-  const unhurried = background(env)
   const gateway = starting.use(
     startGateway({
       mesh,
       env,
       log,
       config,
-      authenticate: (request) => access.authenticate(request.headers, unhurried),
+      authenticate: (request, ctx) => access.authenticate(request.headers, ctx),
       redis,
     }),
   )

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { background, createEnv, hasCode } from '@ripstop/kernel'
@@ -22,10 +23,19 @@ const look = route({
 })
 
 function createGateway(
-  handle: GatewayPath['handle'],
+  answer: (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean) => unknown,
   upgrade: GatewayPath['upgrade'] = (_, socket) => void socket.destroy(),
 ): GatewayPath {
-  return { matches: (path) => path === '/up' || path.startsWith('/up/'), handle, upgrade }
+  const isOurs = ({ url = '' }: IncomingMessage) => /^\/up(\/|\?|$)/.test(url)
+  return {
+    handle: (request, response, expectsContinue) => {
+      if (isOurs(request)) answer(request, response, expectsContinue)
+      return isOurs(request)
+    },
+    mayUpgrade: (request) => isOurs(request) && request.headers.upgrade === 'websocket',
+    upgrade,
+    drain: async () => {},
+  }
 }
 
 /** A request that is under way until `answer` is called. */
@@ -50,6 +60,20 @@ describe('the one port', () => {
     expect((await api.request('/up/x?look=/look')).text).toBe('gateway /up/x?look=/look')
     expect((await api.request('/look?x=/up')).json).toEqual({ from: 'control' })
     expect((await api.request('/upper')).status).toBe(404)
+  })
+
+  test('leave to send a body is given by whoever answers: the gateway itself, or for the control API at once', async () => {
+    const expectations: boolean[] = []
+    const gateway = createGateway((_, response, expectsContinue) => {
+      expectations.push(expectsContinue)
+      response.writeHead(413).end()
+    })
+    await using api = await startTestServer({ routes: [look], gateway })
+    const head = 'Host: localhost\r\nConnection: close\r\nContent-Length: 5\r\nExpect: 100-continue\r\n'
+    const refused = await sendRaw(api.server.port, `POST /up HTTP/1.1\r\n${head}\r\n`)
+    expect(refused).toMatch(/^HTTP\/1.1 413/)
+    expect(expectations).toEqual([true])
+    expect(await sendRaw(api.server.port, `POST /look HTTP/1.1\r\n${head}\r\nhello`)).toMatch(/^HTTP\/1.1 100 Continue/)
   })
 
   test('a foreign Host reaches neither the gateway nor an upgrade', async () => {

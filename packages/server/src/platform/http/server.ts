@@ -20,11 +20,14 @@ import { sendError, toEnvelope } from './send-error.ts'
 
 /** The gateway's raw path beside the control API. */
 export interface GatewayPath {
-  /** `path` has no query. */
-  readonly matches: (path: string) => boolean
-  readonly handle: (request: IncomingMessage, response: ServerResponse) => void
-  /** A WebSocket upgrade on a path that matches; the socket is the gateway's from here. */
+  /** False: it has no route for this, and did nothing. `expectsContinue`: the client waits for leave to send its body. */
+  readonly handle: (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean) => boolean
+  /** Has it a route that takes WebSockets for this? */
+  readonly mayUpgrade: (request: IncomingMessage) => boolean
+  /** The socket is the gateway's from here. */
   readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
+  /** Refuses what is new and lets go of tunnels, which have no end of their own. */
+  readonly drain: (ctx: Ctx) => Promise<void>
 }
 
 export interface HttpLimits {
@@ -83,20 +86,12 @@ export async function startHttpServer(deps: HttpServerDeps): Promise<HttpServer>
       keepAlive: true,
       noDelay: true,
       // Without this every `Upgrade: h2c` of a careful client would be an upgrade and fail.
-      shouldUpgradeCallback: (request) => isWebSocket(request) && deps.gateway?.matches(pathOf(request)) === true,
+      shouldUpgradeCallback: (request) => deps.gateway?.mayUpgrade(request) === true,
     },
-    (request, response) => {
-      const kept = { response, index: 0 }
-      underWay.add(kept)
-      response.once('close', () => {
-        underWay.remove(kept)
-        // While closing, a connection is idle once its answer is out, and nobody else would close it.
-        if (closing !== undefined) setImmediate(() => server.closeIdleConnections())
-      })
-      if (closing !== undefined) response.shouldKeepAlive = false
-      dispatch(request, response)
-    },
+    (request, response) => accept(request, response, false),
   )
+  // Without a listener Node gives leave to send the body before anybody has looked at the head.
+  server.on('checkContinue', (request, response) => accept(request, response, true))
   server.maxConnections = limits.connectionsMax
   hearConnections(server, sockets, deps)
   const inFlight = deps.metrics.gauge('http_requests_in_flight', 'Requests whose answer is not out yet')
@@ -108,7 +103,7 @@ export async function startHttpServer(deps: HttpServerDeps): Promise<HttpServer>
   const close = (ctx: Ctx): Promise<void> => {
     if (closing !== undefined) return closing
     for (const { response } of underWay.list()) if (!response.headersSent) response.shouldKeepAlive = false
-    closing = closeServer(server, sockets, deps.control, ctx)
+    closing = closeServer(server, sockets, deps, ctx)
     return closing
   }
   return {
@@ -121,31 +116,35 @@ export async function startHttpServer(deps: HttpServerDeps): Promise<HttpServer>
       await close(ctx)
     },
   }
+
+  function accept(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
+    const kept = { response, index: 0 }
+    underWay.add(kept)
+    response.once('close', () => {
+      underWay.remove(kept)
+      // While closing, a connection is idle once its answer is out, and nobody else would close it.
+      if (closing !== undefined) setImmediate(() => server.closeIdleConnections())
+    })
+    if (closing !== undefined) response.shouldKeepAlive = false
+    dispatch(request, response, expectsContinue)
+  }
 }
 
 function createDispatch({ guard, control, gateway, log }: HttpServerDeps) {
-  return (request: IncomingMessage, response: ServerResponse): void => {
+  return (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void => {
     response.on('error', () => {}) // a reset by the client; `close` follows and is heard by whoever answers
     const refused = guard(request)
     if (refused !== undefined) return sendError(response, refused)
     try {
-      if (gateway?.matches(pathOf(request)) === true) gateway.handle(request, response)
-      else control.handle(request, response)
+      if (gateway?.handle(request, response, expectsContinue) === true) return
+      if (expectsContinue) response.writeContinue()
+      control.handle(request, response)
     } catch (error) {
       // A defect kills the request, not the process.
       log.error({ event: 'http.defect', error })
       sendError(response, new RipstopError('INTERNAL', 'something went wrong on our side', { cause: error }))
     }
   }
-}
-
-function pathOf({ url = '' }: IncomingMessage): string {
-  const end = url.indexOf('?')
-  return end < 0 ? url : url.slice(0, end)
-}
-
-function isWebSocket({ method, headers }: IncomingMessage): boolean {
-  return method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket'
 }
 
 function hearConnections(server: Server, sockets: Set<Socket>, { metrics }: HttpServerDeps): void {
@@ -242,7 +241,7 @@ function listen(server: Server, { host, port }: HttpServerDeps['server']): Promi
 async function closeServer(
   server: Server,
   sockets: ReadonlySet<Socket>,
-  control: Pick<ControlApi, 'drain'>,
+  { control, gateway }: Pick<HttpServerDeps, 'control' | 'gateway'>,
   ctx: Ctx,
 ): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
@@ -254,6 +253,6 @@ async function closeServer(
   const over = ctx.signal
   if (over.aborted) cutOff()
   else over.addEventListener('abort', cutOff, { once: true })
-  await closed
+  await Promise.all([gateway?.drain(ctx), closed])
   over.removeEventListener('abort', cutOff)
 }
