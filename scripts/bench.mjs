@@ -1,7 +1,7 @@
 // `npm run bench [NAME…]`: the benchmarks, each in its own process, beside their peers. They install on first use.
 
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ensureInstalled, environment, fail, findNode, root } from './bootstrap.mjs'
 
@@ -30,4 +30,13 @@ for (const name of chosen) {
   })
   if (done.status !== 0) failed++
 }
+const ORDER = ['call', 'gateway', 'faults', 'amplification', 'start', 'interference']
+const results = ORDER.map((name) => join(bench, 'results', `${name}.md`)).filter((file) => existsSync(file))
+const head = `# Results
+
+Each figure beside the peers in the same run, on a shared machine of 2 cores; ratios and CPU per operation are what to quote. Assembled by
+\`npm run bench\`, which runs all of it; \`npm run bench NAME\` runs one. Needs \`wrk\` and \`haproxy\` (Debian's packages) for gateway and interference.
+
+`
+writeFileSync(join(bench, 'RESULTS.md'), head + results.map((file) => readFileSync(file, 'utf8')).join('\n'))
 process.exitCode = failed === 0 ? 0 : 1
