@@ -66,3 +66,19 @@ test('B3: calls that a lost generation took with it are not held against the pee
   expect((await settled).every(({ status }) => status === 'rejected')).toBe(true)
   expect(link.snapshot().breaker).toBe('closed')
 })
+
+test('B4: a full queue of our own is not held against the peer', async () => {
+  const clock = createFakeClock()
+  const mesh = new Mesh(createEnv({ clock, random: () => 0.5 }))
+  const { adapter } = createPeer()
+  const link = mesh.link('peer', adapter, { deadlineMs: 1_000, breaker: { minimumCalls: 2 } })
+  link.start()
+  await clock.advance(1)
+  const refuse = async () => {
+    throw new RipstopError('OVERLOADED', 'the pool is full', { sent: 'no' })
+  }
+  for (let index = 0; index < 5; index++) {
+    await expect(link.call(background(mesh.env), refuse)).rejects.toMatchObject({ code: 'OVERLOADED' })
+  }
+  expect(link.snapshot().breaker).toBe('closed')
+})

@@ -5,6 +5,7 @@
 // Invariants:
 //   L8. A half-open probe is a lease: when it expires it counts as failed, and its place is free.
 //   B3. A link that comes up again from down finds it closed: the outage was the link's to tell, and is over.
+//   B4. What our own queues refuse is not held against the peer.
 //   B1. Open lasts at most `openMsMax`; then a call is let through.
 //   B2. The window forgets a call `windowMs` after it, however rarely it is asked.
 

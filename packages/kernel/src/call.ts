@@ -378,9 +378,12 @@ export class Call<R, T> extends Ctx implements Waiter, UpWaiter, AnyCall {
   }
 }
 
-/** What the breaker hears of a fault: nothing if the same request would fail again anyway, for then it is the request's. */
+/**
+ * What the breaker hears of a fault: nothing if the same request would fail again anyway, for then it is the request's;
+ * nothing of OVERLOADED, for then our own queue was full and the peer was not asked.
+ */
 function blames(fault: RipstopError): false | undefined {
-  return fault.retry ? false : undefined
+  return fault.retry && fault.code !== 'OVERLOADED' ? false : undefined
 }
 
 function isThenable<T>(value: PromiseLike<T> | T): value is PromiseLike<T> {
