@@ -186,6 +186,7 @@ test('M1: a thousand POSTs at the control API on a slow database: the pool turns
     [],
   )
   expect(tally['201']).toBeGreaterThan(0)
+  expect(tally['503 OVERLOADED'], 'they are not kept until their deadline').toBeGreaterThan(SPIKE / 2)
   expectTypedRefusals(answers, 'OVERLOADED', 503)
   const acknowledged = answers.flatMap(({ status }, index) => (status === 201 ? [`spike-${index}`] : []))
   expect(await presentOf(postgres.server.url, acknowledged), 'acknowledged and not there').toEqual(acknowledged.length)

@@ -141,6 +141,8 @@ test('M5: a key needs the scopes of a route, is counted for itself, and does not
   expect(passed.status).toBe(200)
   expect(passed.text, 'the service has its request, without the key').toContain('"host"')
   expect(passed.text).not.toContain(one.secret)
+  const otherWay = await mesh.ask('/orders/1', { headers: { 'x-api-key': one.secret } })
+  expect([otherWay.status, otherWay.text.includes(one.secret)]).toEqual([200, false])
   const narrow = await createKey(mesh, { name: 'narrow', scopes: ['keys:read'] }, bearer(one.secret))
   secrets.push(narrow)
   const refused = await get('/orders/1', narrow)
@@ -189,7 +191,7 @@ test('M7: no secret is in a log, an answer, a metric or a command line, whatever
   )
   const written = [mesh.logs(), second.logs(), ...commands, ...answers.map(({ text }) => text)].join('\n')
   expect(mesh.logs().length, 'something was logged').toBeGreaterThan(2_000)
-  expect(secrets.length).toBeGreaterThanOrEqual(5)
+  expect(secrets.length).toBeGreaterThanOrEqual(3)
   for (const secret of [password, ...secrets]) {
     expect(secret.length).toBeGreaterThan(8)
     expect(written.includes(secret), 'a secret was written down').toBe(false)

@@ -10,8 +10,6 @@ export interface RoleProcessOptions {
   /** The program and its arguments. */
   readonly program: string
   readonly args: readonly string[]
-  /** Options of Node itself. */
-  readonly execArgv: readonly string[]
   readonly processEnv: Readonly<Record<string, string | undefined>>
   readonly onMessage: (message: FromProcess) => void
   /** It exists, and can be told things; ready it is later. */
@@ -80,12 +78,11 @@ export class RoleProcess {
 }
 
 function startRoleProcess(options: RoleProcessOptions, ctx: Ctx, events: GenerationEvents): Promise<RoleProcess> {
-  const { name, program, args, execArgv, processEnv } = options
+  const { name, program, args, processEnv } = options
   const child = fork(program, [...args], {
     serialization: 'advanced',
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     env: { ...processEnv },
-    execArgv: [...execArgv],
   })
   const running = new RoleProcess(child)
   const { promise, resolve, reject } = Promise.withResolvers<RoleProcess>()

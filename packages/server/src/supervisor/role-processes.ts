@@ -30,8 +30,6 @@ const OPEN_MS = 30_000
 /** An event loop that gives no answer for so long is hung: far beyond any pause of a healthy one. */
 const PROBE_MS = 5_000
 const GRAPH_EVERY_MS = 1_000
-/** A request's garbage dies young if the young generation holds a second's worth: @@ less CPU a request (2026-11). */
-const EDGE_ARGV: readonly string[] = ['--max-semi-space-size=64']
 
 export class RoleProcesses {
   readonly #deps: RoleProcessesDeps
@@ -58,7 +56,6 @@ export class RoleProcesses {
       name: role,
       program: this.#deps.program,
       args: this.#deps.args(role),
-      execArgv: role === 'edge' ? EDGE_ARGV : [],
       processEnv: this.#deps.processEnv,
       onMessage: (message) => this.#hear(role, message),
       onStarted: (running) => this.#hold(role, running),
