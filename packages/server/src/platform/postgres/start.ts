@@ -8,7 +8,7 @@ import type { PostgresLink } from './postgres-link.ts'
 
 /** A step may rebuild a large table. */
 const STEP_DEADLINE_MS = 600_000
-const OPEN_DEADLINE_MS = 5_000
+const OPEN_DEADLINE_MS = 1_000
 const DRAIN_MS = 1_000
 
 export interface MigrationsDeps {
