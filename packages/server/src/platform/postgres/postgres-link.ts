@@ -11,7 +11,10 @@ import type { Config, PostgresUrl } from '#platform/config'
 
 const NAME = 'postgres.main'
 const WAITERS_MAX = 1_024
-const OPEN_DEADLINE_MS = 2_000
+/** An opening that hung when the peer came back must not outlive `recoverWithinMs`. */
+const OPEN_DEADLINE_MS = 1_000
+/** So much before the opening's own deadline we stop waiting for an address: else that deadline would hide the reason. */
+const REASON_MS = 100
 /** Less than an opening, so that people are told what it waited for and not that a deadline passed. */
 const ARRIVAL_MS = 1_700
 
@@ -80,7 +83,8 @@ export function createPostgresLink({ mesh, postgres }: PostgresLinkDeps): Postgr
 }
 
 /** Waits until the embedded server says where it is: an attempt that has begun then goes on at once. */
-function arrival(ctx: Ctx, arrivals: Set<(url: string) => void>): Promise<string> {
+function arrival(opening: Ctx, arrivals: Set<(url: string) => void>): Promise<string> {
+  const ctx = opening.within(opening.remainingMs - REASON_MS)
   const { promise, resolve, reject } = Promise.withResolvers<string>()
   const over = (): void => {
     arrivals.delete(resolve)
@@ -91,7 +95,10 @@ function arrival(ctx: Ctx, arrivals: Set<(url: string) => void>): Promise<string
     ctx.signal.addEventListener('abort', over, { once: true })
     arrivals.add(resolve)
   }
-  return promise.finally(() => arrivals.delete(resolve))
+  return promise.finally(() => {
+    arrivals.delete(resolve)
+    ctx[Symbol.dispose]()
+  })
 }
 
 /** The adapter of each generation's own address. */
