@@ -12,6 +12,10 @@ export const CONTROL_SCOPES = {
   'tenants:write': 'Create tenants, and keys for them (default tenant only).',
   'audit:read': 'Read the audit log.',
   'mesh:read': 'Read the graph, the events and the metrics.',
+  'events:read': 'Read events, their types and what was rejected.',
+  'events:write': 'Publish events, and register their types.',
+  'webhooks:read': 'Read endpoints, deliveries and dead letters; never secrets.',
+  'webhooks:write': 'Create and change endpoints and inbound sources, read new secrets once, redrive and replay.',
 } as const
 
 export type ControlScope = keyof typeof CONTROL_SCOPES

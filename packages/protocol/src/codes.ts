@@ -30,6 +30,52 @@ const EDGE_CODES = {
     retry: false,
     fix: 'Use a new Idempotency-Key for a new request; a repeated one must carry the same method, path and body.',
   },
+  EVENT_INVALID: {
+    http: 422,
+    retry: false,
+    fix: 'Correct what details.problems names; the schema of the type is at GET /v1/event-types/{name}.',
+  },
+  EVENT_TYPE_UNKNOWN: {
+    http: 422,
+    retry: false,
+    fix: 'Register the type with POST /v1/event-types, or correct its name.',
+  },
+  SCHEMA_INVALID: {
+    http: 400,
+    retry: false,
+    fix: 'Give a JSON Schema (2020-12) within the bounds that details names.',
+  },
+  SCHEMA_BREAKING: {
+    http: 409,
+    retry: false,
+    fix: 'Make the change compatible (details.changes names what breaks), or register it under a new type name.',
+  },
+  FILTER_INVALID: {
+    http: 400,
+    retry: false,
+    fix: 'Correct the expression; it is CEL over `event`, for example event.data.amount > 100.',
+  },
+  EGRESS_REFUSED: {
+    http: 400,
+    retry: false,
+    fix: 'Use a public http or https address without credentials, or allow its network in egress.allow.',
+  },
+  BACKLOG_FULL: {
+    http: 429,
+    retry: true,
+    fix: 'Wait, or pause or delete the endpoint that details names: it takes less than it is sent.',
+  },
+  SIGNATURE_INVALID: {
+    http: 401,
+    retry: false,
+    fix: 'Sign the raw body with the present secret, as the scheme of the source says.',
+  },
+  TIMESTAMP_REFUSED: {
+    http: 401,
+    retry: false,
+    fix: 'Sign with the present time; a repetition of an old request is not taken.',
+  },
+  MESSAGE_GONE: { http: 410, retry: false, fix: 'It is older than the retention; publish it anew.' },
   HEADERS_TOO_LARGE: { http: 431, retry: false, fix: 'Send smaller headers, or raise server.header_bytes_max.' },
   NOT_READY: { http: 503, retry: true, fix: 'Wait: what is missing is named in details and heals by itself.' },
   MIGRATION_DRIFT: {

@@ -72,7 +72,7 @@ describe('migrations', () => {
     const starts = Array.from({ length: 4 }, () => run(process.execPath, [program, database.url], { timeout: 50_000 }))
     const applied = (await Promise.all(starts)).flatMap(({ stdout }) => JSON.parse(stdout) as number[])
     const versions = (await readMigrations()).map(({ version }) => version)
-    expect(applied.toSorted()).toEqual(versions)
+    expect(applied.toSorted((a, b) => a - b)).toEqual(versions)
     expect(await status(OWN)).toMatchObject({ state: 'current', problems: [] })
   })
 
@@ -96,7 +96,7 @@ describe('migrations', () => {
     await apply(directory)
     await writeFile(join(directory, '0002-audit-log.sql'), 'select 1;')
     await rm(join(directory, '0003-idempotency.sql'))
-    await writeFile(join(directory, '0005-later.sql'), 'create table ripstop.later (id int);')
+    await writeFile(join(directory, '9000-later.sql'), 'create table ripstop.later (id int);')
     const problems = [
       'migration 2 (audit-log) was changed after it was applied',
       'migration 3 (idempotency) was applied, but its file is missing',
@@ -108,10 +108,10 @@ describe('migrations', () => {
 
     const overtaken = join(scratch, 'overtaken')
     await cp(OWN, overtaken, { recursive: true })
-    await rename(join(overtaken, '0003-idempotency.sql'), join(overtaken, '0006-idempotency.sql'))
-    await mesh.query('update ripstop.migrations set version = 6 where version = 3')
+    await rename(join(overtaken, '0003-idempotency.sql'), join(overtaken, '9000-idempotency.sql'))
+    await mesh.query('update ripstop.migrations set version = 9000 where version = 3')
     await writeFile(join(overtaken, '0003-new.sql'), 'select 1;')
-    expect((await failure(apply(overtaken)))?.message).toBe('migration 3 (new) appeared after migration 6 was applied')
+    expect((await failure(apply(overtaken)))?.message).toBe('migration 3 (new) appeared after migration 9000 was applied')
   })
 
   test('MG3: line ends of another system are no change', async () => {
@@ -143,7 +143,7 @@ describe('migrations', () => {
     ]
     expect((await status(directory)).problems).toEqual([...problems, 'index ripstop.tenants.by_hand is unexpected'])
     expect((await status(directory)).state).toBe('drifted')
-    await writeFile(join(directory, '0005-later.sql'), 'create table ripstop.later (id int);')
+    await writeFile(join(directory, '9000-later.sql'), 'create table ripstop.later (id int);')
     const error = await failure(apply(directory))
     expect([error?.code, error?.details.problems]).toEqual(['MIGRATION_DRIFT', problems])
   })
@@ -156,7 +156,7 @@ describe('migrations', () => {
       state: 'current',
       problems: ['index ripstop.tenants.by_hand is unexpected'],
     })
-    await writeFile(join(directory, '0005-later.sql'), 'create table ripstop.later (id int);')
+    await writeFile(join(directory, '9000-later.sql'), 'create table ripstop.later (id int);')
     await apply(directory)
     expect(await status(directory)).toMatchObject({ state: 'current', problems: [] })
   })
