@@ -6,7 +6,7 @@ export interface DegradationDeps {
   readonly notify: (notice: LinkNotice) => void
 }
 
-/** A named fallback of a link: active from the first call that it answered until one succeeds without it. */
+/** A named fallback of a link: active from the first call that it answered until one succeeds without it, or the link comes up. */
 export class Degradation {
   readonly #link: string
   readonly #name: string

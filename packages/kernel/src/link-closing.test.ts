@@ -303,6 +303,13 @@ describe('callOr: named degradation', () => {
     expect(changes()).toEqual([true, false])
   })
 
+  test('ends when the link comes up, also if nobody calls', async () => {
+    const { bench, get, changes } = await createDegrading()
+    await get(ANSWER)
+    await bench.up()
+    expect(changes()).toEqual([true, false])
+  })
+
   test("neither the caller's cancel nor an answer that it dislikes is degradation", async () => {
     const { bench, get, changes } = await createDegrading()
     await bench.up()

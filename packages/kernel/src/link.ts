@@ -122,7 +122,7 @@ export class Link<R> {
 
   /**
    * As `call`, but when it fails for a reason of the peer or the way to it, `fallback` answers instead and the link shows
-   * the degradation that its guarantees name, until a call succeeds again. A caller's own cancel is not degradation.
+   * the degradation that its guarantees name, until a call succeeds again or the link comes up. A caller's own cancel is not degradation.
    */
   async callOr<T>(
     ctx: Ctx,
@@ -270,6 +270,7 @@ export class Link<R> {
         return this.#generations.close(action.generation, action.because, action.why)
       case 'serve':
         this.#generations.serve(action.generation)
+        this.#degradation?.end() // also where nobody calls: what is healthy must not look degraded
         this.#upWaiters.up()
         return
       case 'set_timer':

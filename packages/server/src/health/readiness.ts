@@ -51,10 +51,11 @@ function whyOf({ why, state }: LinkSnapshot): string {
   return why ?? `it is ${state}`
 }
 
-/** When it was up last. */
-function sinceOf({ transitions }: LinkSnapshot): string | null {
+/** When it was up last. Only the latest transitions are kept: in a long outage the last proof tells. */
+function sinceOf({ transitions, lastProofWallMs }: LinkSnapshot): string | null {
   const left = transitions.findLast(
     ({ from, to }) => (from === 'up' || from === 'degraded') && to !== 'up' && to !== 'degraded',
   )
-  return left === undefined ? null : new Date(left.wallMs).toISOString()
+  const wallMs = left?.wallMs ?? lastProofWallMs
+  return wallMs === undefined ? null : new Date(wallMs).toISOString()
 }
