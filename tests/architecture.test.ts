@@ -27,7 +27,8 @@ const IMPORTS: readonly (readonly [area: RegExp, allowed: readonly string[]])[] 
     /^packages\/server\//,
     ['node:', '@ripstop/kernel', '@ripstop/kernel/postgres', '@ripstop/kernel/redis', '@ripstop/kernel/http']
       .concat(['@ripstop/kernel/websocket', '@ripstop/protocol', '@ripstop/faults'])
-      .concat(['fastify', 'ioredis', 'pg', 'pino', 'undici', 'ws', 'yaml', 'zod']),
+      .concat(['fastify', 'ioredis', 'pg', 'pino', 'undici', 'ws', 'yaml', 'zod'])
+      .concat(['ajv', 'ajv/dist/2020.js', 'ajv-formats', 're2js', '@marcbachmann/cel-js']),
   ],
 ]
 
@@ -40,7 +41,23 @@ const SERVER: Readonly<Record<string, readonly string[]>> = {
   'platform/under-way': [],
   'platform/http': ['platform/telemetry', 'platform/under-way'],
   'platform/postgres': ['platform/config', 'platform/pause', 'platform/telemetry'],
+  'platform/sealing': [],
+  'platform/egress': [],
   access: ['platform/http', 'platform/pause', 'platform/postgres'],
+  events: ['access', 'platform/http', 'platform/pause', 'platform/postgres', 'platform/telemetry'],
+  delivery: ['access', 'platform/http', 'platform/pause', 'platform/postgres', 'platform/telemetry'],
+  webhooks: ['access', 'delivery', 'events', 'platform/egress', 'platform/http', 'platform/pause'].concat([
+    'platform/postgres',
+    'platform/sealing',
+    'platform/telemetry',
+  ]),
+  deferred: ['access', 'delivery', 'platform/http', 'platform/postgres', 'platform/sealing', 'platform/telemetry'],
+  inbound: ['access', 'events', 'platform/http', 'platform/postgres', 'platform/sealing', 'platform/telemetry'],
+  replays: ['access', 'delivery', 'events', 'webhooks', 'platform/http', 'platform/pause'].concat([
+    'platform/postgres',
+    'platform/telemetry',
+  ]),
+  explain: ['access', 'delivery', 'events', 'webhooks', 'platform/http', 'platform/postgres'],
   gateway: ['platform/telemetry', 'platform/under-way'],
   health: ['platform/http'],
   upkeep: ['platform/pause', 'platform/postgres', 'platform/telemetry'],
@@ -70,6 +87,22 @@ const TABLES: Readonly<Record<string, readonly string[]>> = {
   audit_log: ['access/store.ts', 'access/audit.ts'],
   idempotency: ['platform/postgres/idempotency.ts'],
   leases: ['platform/postgres/lease.ts'],
+  event_types: ['events/store.ts'],
+  events: ['events/store.ts'],
+  event_keys: ['events/store.ts'],
+  outbox: ['events/store.ts'],
+  rejected_events: ['events/store.ts'],
+  deliveries: ['delivery/store.ts', 'delivery/reading-store.ts', 'delivery/dead-letter-store.ts'],
+  attempts: ['delivery/store.ts', 'delivery/reading-store.ts'],
+  dead_letters: ['delivery/store.ts', 'delivery/reading-store.ts', 'delivery/dead-letter-store.ts'],
+  delivery_shards: ['delivery/store.ts'],
+  delivery_workers: ['delivery/store.ts'],
+  endpoints: ['webhooks/store.ts'],
+  endpoint_secrets: ['webhooks/store.ts'],
+  endpoint_revisions: ['webhooks/store.ts'],
+  replay_jobs: ['replays/store.ts'],
+  deferred_requests: ['deferred/store.ts'],
+  inbound_sources: ['inbound/store.ts'],
 }
 
 /** Ambient things, and the only files that touch them. */
