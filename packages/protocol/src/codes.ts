@@ -76,6 +76,12 @@ const EDGE_CODES = {
     fix: 'Sign with the present time; a repetition of an old request is not taken.',
   },
   MESSAGE_GONE: { http: 410, retry: false, fix: 'It is older than the retention; publish it anew.' },
+  INVALID_STATE_TRANSITION: {
+    http: 400,
+    retry: false,
+    fix: 'Read the session: details.status says what it is now, and what can be done follows from that.',
+  },
+  NOT_YOUR_TURN: { http: 403, retry: false, fix: 'Wait for your turn; details.active says whose it is.' },
   HEADERS_TOO_LARGE: { http: 431, retry: false, fix: 'Send smaller headers, or raise server.header_bytes_max.' },
   NOT_READY: { http: 503, retry: true, fix: 'Wait: what is missing is named in details and heals by itself.' },
   MIGRATION_DRIFT: {
