@@ -3,13 +3,16 @@
 
 import { startAccess } from '#access'
 import { API_VERSION } from '#api-docs'
+import { startEvents } from '#events'
 import { startGateway } from '#gateway'
 import { startHealth } from '#health'
 import { createRequestGuard, startControlApi, startHttpServer, withDocuments } from '#platform/http'
 import { createPostgresLink, startMigrations } from '#platform/postgres'
+import { createPublishing } from './publishing.ts'
 import type { RoleDeps, RunningRole } from './role.ts'
 
-export async function startEdge({ env, log, config, mesh, channel }: RoleDeps): Promise<RunningRole> {
+export async function startEdge(deps: RoleDeps): Promise<RunningRole> {
+  const { env, log, config, mesh, channel } = deps
   const { server: settings, access: accessSettings } = config
   await using starting = new AsyncDisposableStack()
   const postgres = createPostgresLink({ mesh, postgres: config.postgres })
@@ -33,6 +36,8 @@ export async function startEdge({ env, log, config, mesh, channel }: RoleDeps): 
       routeScopes: config.routes.flatMap(({ scopes }) => scopes),
     }),
   )
+  const { consumers, isStrict } = starting.use(await createPublishing(deps, postgres))
+  const events = starting.use(startEvents({ env, mesh, link: postgres.link, consumers, isStrict }))
   const health = starting.use(
     startHealth({ env, mesh, processName: 'edge', others: channel.otherGraphs, schema: migrations }),
   )
@@ -41,7 +46,7 @@ export async function startEdge({ env, log, config, mesh, channel }: RoleDeps): 
       env,
       log,
       metrics: mesh.metrics,
-      routes: withDocuments([...access.routes, ...health.routes], API_VERSION),
+      routes: withDocuments([...access.routes, ...events.routes, ...health.routes], API_VERSION),
       authenticate: access.authenticate,
       allowedOrigins: settings.allowedOrigins,
       bodyBytesMax: settings.bodyBytesMax,

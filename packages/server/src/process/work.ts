@@ -1,24 +1,40 @@
-// The work process: what goes on in the background. It waits for the schema, which an edge makes.
+// The work process: what goes on in the background. It waits for the schema, and then delivers, relays and keeps tables small.
 
 import { createAccessUpkeep } from '#access'
+import { type DeliveryKind, startDelivery } from '#delivery'
+import { createEventsUpkeep, startOutbox } from '#events'
 import { createPostgresLink, expireIdempotency, startMigrations } from '#platform/postgres'
 import { startUpkeep } from '#upkeep'
+import { startWebhookWork } from '#webhooks'
+import { loadInstanceId } from './instance-id.ts'
+import { createPublishing } from './publishing.ts'
 import type { RoleDeps, RunningRole } from './role.ts'
 
 const EXPIRE_EVERY_MS = 300_000
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+/** A drain ends so much before the process must be gone: its last batch is settled, and its leases are let go. */
+const SETTLE_MS = 3_000
 
-export async function startWork({ env, log, config, mesh, channel }: RoleDeps): Promise<RunningRole> {
+export async function startWork(deps: RoleDeps): Promise<RunningRole> {
+  const { env, log, config, mesh, channel } = deps
   await using starting = new AsyncDisposableStack()
   const postgres = createPostgresLink({ mesh, postgres: config.postgres })
   channel.onDatabase(postgres.moveTo)
   postgres.link.start()
-  mesh.component({ name: 'upkeep', kind: 'role' })
-  mesh.use({ component: 'upkeep', link: 'postgres.main', need: 'hard' })
-
+  for (const name of ['upkeep', 'delivery']) {
+    mesh.component({ name, kind: 'role' })
+    mesh.use({ component: name, link: 'postgres.main', need: 'hard' })
+  }
   const migrations = starting.use(startMigrations({ env, log, postgres }))
   channel.refuseWith(migrations.done)
-  const tasks = [{ name: 'idempotency', everyMs: EXPIRE_EVERY_MS, batch: expireIdempotency }, ...createAccessUpkeep()]
-  starting.use(startUpkeep({ env, log, link: postgres.link, tasks }))
+  const publishing = starting.use(await createPublishing(deps, postgres))
+  const workerId = await loadInstanceId(env, config.server.stateDir, 'work')
+  const working = starting.use(new AsyncDisposableStack())
+  const begin = (): void => {
+    if (!working.disposed) startLoops(working, deps, { link: postgres.link, publishing, workerId })
+  }
+  migrations.done.then(begin, () => undefined) // the channel tells why it failed
   const owned = starting.move()
   let closing: Promise<void> | undefined
   return {
@@ -28,4 +44,44 @@ export async function startWork({ env, log, config, mesh, channel }: RoleDeps): 
       return closing
     },
   }
+}
+
+interface Ground {
+  readonly link: ReturnType<typeof createPostgresLink>['link']
+  readonly publishing: Awaited<ReturnType<typeof createPublishing>>
+  readonly workerId: string
+}
+
+/** All that needs the schema. */
+function startLoops(working: AsyncDisposableStack, deps: RoleDeps, { link, publishing, workerId }: Ground): void {
+  const { env, log, config, mesh } = deps
+  const { consumers, isStrict, webhooks } = publishing
+  const webhookWork = working.use(
+    startWebhookWork(webhooks, {
+      pauseAfterFailingMs: config.webhooks.pauseAfterFailingHours * HOUR_MS,
+      rotatesKeys: config.webhooks.rotateSecrets,
+    }),
+  )
+  working.use(
+    startDelivery({
+      env,
+      log,
+      mesh,
+      link,
+      kinds: [webhookWork.kind as DeliveryKind],
+      workerId,
+      settings: {
+        underWayMax: config.delivery.underWayMax,
+        parkedMsMax: config.delivery.parkedDaysMax * DAY_MS,
+        drainMs: Math.max(1_000, config.server.shutdownMs - SETTLE_MS),
+      },
+    }),
+  )
+  working.use(startOutbox({ env, log, metrics: mesh.metrics, link, consumers, isStrict, owner: workerId }))
+  const tasks = [
+    { name: 'idempotency', everyMs: EXPIRE_EVERY_MS, batch: expireIdempotency },
+    ...createAccessUpkeep(),
+    ...createEventsUpkeep({ eventsMs: config.events.retentionDays * DAY_MS }),
+  ]
+  working.use(startUpkeep({ env, log, link, tasks }))
 }

@@ -9,7 +9,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { background, type Env, type Metrics, RipstopError } from '@ripstop/kernel'
-import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Log } from '#platform/telemetry'
 import { sendAnswer, setSecurityHeaders } from './answer.ts'
 import { applyCors } from './cors.ts'
@@ -17,7 +17,7 @@ import { EventStreams } from './event-stream.ts'
 import { beginExchange, type Exchange } from './exchange.ts'
 import { parseJsonBody } from './json-body.ts'
 import { type Authenticate, type Principal, requireScopes } from './principal.ts'
-import { fingerprintOf, type IdempotencyKey, type Route } from './route.ts'
+import { fingerprintOf, type IdempotencyKey, type RawRequest, type Route } from './route.ts'
 import { sendError, toEdgeError } from './send-error.ts'
 import { parseRequest } from './validation.ts'
 
@@ -45,6 +45,7 @@ export interface ControlApi extends AsyncDisposable {
 const DEADLINE_MS = 10_000
 const PATH_PART_LENGTH_MAX = 200
 const NOBODY: Principal = { tenantId: '', actor: 'nobody', keyId: undefined, scopes: [] }
+const NO_BYTES = Buffer.alloc(0)
 const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/
 
 /** Throws TypeError for two routes with one method and path. */
@@ -67,11 +68,12 @@ export async function startControlApi(deps: ControlApiDeps): Promise<ControlApi>
     reply.hijack()
     sendError(reply.raw, known)
   }
-  const app = createFastify(deps.bodyBytesMax, fail, exchangeOf)
-  for (const route of deps.routes) {
-    app.route({
+  const app = await createFastify(deps.bodyBytesMax, fail)
+  const addRoute = (scope: FastifyInstance, route: Route): void => {
+    scope.route({
       method: route.method,
       url: route.path.replaceAll(/\{(\w+)\}/g, ':$1'),
+      ...(route.bodyBytesMax === undefined ? {} : { bodyLimit: route.bodyBytesMax }),
       onRequest: async (request) => {
         const exchange = exchangeOf(request)
         exchange.route = route
@@ -86,6 +88,14 @@ export async function startControlApi(deps: ControlApiDeps): Promise<ControlApi>
       },
     })
   }
+  app.register(async (scope) => {
+    takeJson(scope, exchangeOf)
+    for (const route of deps.routes) if (route.takes !== 'raw') addRoute(scope, route)
+  })
+  app.register(async (scope) => {
+    takeRaw(scope, exchangeOf)
+    for (const route of deps.routes) if (route.takes === 'raw') addRoute(scope, route)
+  })
   const methodsOf = createMethodFinder(deps.routes)
   app.setNotFoundHandler({ preHandler: async () => {} }, () => {})
   app.addHook('onRequest', async (request) => {
@@ -110,27 +120,33 @@ export async function startControlApi(deps: ControlApiDeps): Promise<ControlApi>
 
 type Fail = (error: unknown, request: FastifyRequest, reply: FastifyReply) => void
 
-function createFastify(
-  bodyLimit: number,
-  fail: Fail,
-  exchangeOf: (request: FastifyRequest) => Exchange,
-): FastifyInstance {
+/** Loaded here: modules with routes are also in processes without an API, which fastify would cost 17 MB. */
+async function createFastify(bodyLimit: number, fail: Fail): Promise<FastifyInstance> {
+  const { fastify } = await import('fastify')
   const app = fastify({
     bodyLimit,
     frameworkErrors: (error, request, reply) => fail(error, request, reply),
     routerOptions: { maxParamLength: PATH_PART_LENGTH_MAX },
   })
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser(
-    'application/json',
-    { parseAs: 'buffer' },
-    async (request: FastifyRequest, bytes: Buffer) => {
-      exchangeOf(request).body = bytes
-      return parseJsonBody(bytes)
-    },
-  )
   app.setErrorHandler((error, request, reply) => fail(error, request, reply))
   return app
+}
+
+type ExchangeOf = (request: FastifyRequest) => Exchange
+
+function takeJson(scope: FastifyInstance, exchangeOf: ExchangeOf): void {
+  const parse = async (request: FastifyRequest, bytes: Buffer): Promise<unknown> => {
+    exchangeOf(request).body = bytes
+    return parseJsonBody(bytes)
+  }
+  scope.addContentTypeParser('application/json', { parseAs: 'buffer' }, parse)
+}
+
+function takeRaw(scope: FastifyInstance, exchangeOf: ExchangeOf): void {
+  scope.addContentTypeParser('*', { parseAs: 'buffer' }, async (request: FastifyRequest, bytes: Buffer) => {
+    exchangeOf(request).body = bytes
+  })
 }
 
 async function answerOf(route: Route, request: FastifyRequest, exchange: Exchange, log: Log) {
@@ -146,10 +162,15 @@ async function answerOf(route: Route, request: FastifyRequest, exchange: Exchang
     principal: exchange.principal ?? NOBODY,
     idempotency,
     lastEventId: typeof lastEventId === 'string' ? lastEventId : undefined,
+    raw: route.takes === 'raw' ? rawOf(request, exchange.body ?? NO_BYTES) : undefined,
     traceId,
     ctx,
     log,
   })
+}
+
+function rawOf({ headers }: FastifyRequest, bytes: Buffer): RawRequest {
+  return { headers, bytes, json: () => parseJsonBody(bytes) }
 }
 
 function idempotencyOf(

@@ -101,6 +101,18 @@ describe('event streams', () => {
     server.close()
   })
 
+  test('HE3: a last event ends the stream, and the sender learns how much is unread', async () => {
+    const feed = createFeed()
+    await using api = await startTestServer({ routes: [feed.events] })
+    const received = sendRaw(api.server.port, HEAD, 20_000)
+    await until('it is subscribed', () => feed.senders.size === 1)
+    const [send] = feed.senders
+    expect(send?.({ id: '1', event: 'bulk', data: 'x'.repeat(1_000) })).toBeTypeOf('number')
+    send?.({ id: '2', event: 'bye', data: {}, isLast: true })
+    expect(feed.senders.size).toBe(0)
+    expect(await received).toContain('event: bye')
+  })
+
   test('HE3: a client that goes away ends its subscription', async () => {
     const feed = createFeed()
     await using api = await startTestServer({ routes: [feed.events] })

@@ -14,9 +14,12 @@ export interface StreamEvent {
   readonly event: string
   /** Anything that JSON can hold. */
   readonly data: unknown
+  /** Ends the stream after it. */
+  readonly isLast?: boolean
 }
 
-export type SendEvent = (event: StreamEvent) => void
+/** Gives how many bytes the client has left unread. */
+export type SendEvent = (event: StreamEvent) => number
 
 /** Called when the head is out; returns what ends the subscription. */
 export type OpenStream = (send: SendEvent) => () => void
@@ -27,6 +30,8 @@ const HEARTBEAT_MS = 15_000
 /** A client whose machine vanished shows nothing for a quarter of an hour: its place is free again by then. */
 const AGE_MS_MAX = 900_000
 const RECONNECT_MS = 1_000
+/** What a client that was sent away may take to read why. */
+const LAST_WORD_MS = 2_000
 
 interface OpenedStream {
   readonly response: ServerResponse
@@ -81,7 +86,7 @@ export class EventStreams {
     if (this.#streams.size === 1) this.#armHeartbeat()
     response.on('close', () => this.#closed(stream))
     response.on('error', () => {}) // a reset by the client: `close` follows
-    stream.unsubscribe = start((event) => this.#write(stream, formatEvent(event)))
+    stream.unsubscribe = start((event) => this.#send(stream, event))
     // The first write may have met a client that is gone.
     if (!this.#streams.has(stream)) stream.unsubscribe()
   }
@@ -89,6 +94,18 @@ export class EventStreams {
   /** Ends every stream in good order: clients reconnect, to another process. */
   drain(): void {
     for (const stream of [...this.#streams]) this.#end(stream)
+  }
+
+  #send(stream: OpenedStream, event: StreamEvent): number {
+    this.#write(stream, formatEvent(event))
+    if (event.isLast === true) {
+      this.#end(stream)
+      stream.response.once(
+        'close',
+        this.#options.env.clock.schedule(LAST_WORD_MS, () => stream.response.destroy()),
+      )
+    }
+    return stream.response.writableLength
   }
 
   #write(stream: OpenedStream, text: string): void {

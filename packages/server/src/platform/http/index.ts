@@ -1,7 +1,7 @@
 export { startControlApi } from './control-api.ts'
 export { withDocuments } from './document-routes.ts'
 export { createRequestGuard } from './guard.ts'
-export { createHtmlPage } from './html-page.ts'
+export { readPage } from './html-page.ts'
 export { createOpenApi } from './openapi.ts'
 export { mayUse, type Principal } from './principal.ts'
 export { type IdempotencyKey, type Route, type RouteRequest, route } from './route.ts'

@@ -69,7 +69,7 @@ export function createOpenApi(routes: readonly Route[], version: string): OpenAp
 type Convert = (schema: z.ZodType, io: 'input' | 'output') => JsonSchema
 
 function createOperation(route: Route, convert: Convert, failure: JsonSchema): Operation {
-  const { method, path, scopes, body, deprecated } = route
+  const { method, path, scopes, body, takes, deprecated } = route
   const parameters = [
     ...parametersOf('path', route.params, convert),
     ...parametersOf('query', route.query, convert),
@@ -88,9 +88,13 @@ function createOperation(route: Route, convert: Convert, failure: JsonSchema): O
     security: scopes === 'public' ? [] : [{ bearer: [] }, { header: [] }],
     parameters,
     ...(body === undefined ? {} : { requestBody: { required: true, content: json(convert(body, 'input')) } }),
+    ...(takes === 'raw' ? { requestBody: { required: true, content: RAW } } : {}),
     responses: responsesOf(route, convert, failure),
   }
 }
+
+/** Any bytes of any type. */
+const RAW: Content = { '*/*': { schema: {} } }
 
 const IDEMPOTENCY_PARAMETER: Parameter = {
   name: 'Idempotency-Key',

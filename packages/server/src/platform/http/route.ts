@@ -3,6 +3,7 @@
 // wire type goes deeper.
 
 import { createHash } from 'node:crypto'
+import type { IncomingHttpHeaders } from 'node:http'
 import type { Ctx } from '@ripstop/kernel'
 import type { z } from 'zod'
 import type { Log } from '#platform/telemetry'
@@ -15,6 +16,14 @@ export interface IdempotencyKey {
   readonly requestSha256: Buffer
 }
 
+/** A request as it came: what a signature was made over. */
+export interface RawRequest {
+  readonly headers: IncomingHttpHeaders
+  readonly bytes: Buffer
+  /** The body as JSON. Throws BAD_REQUEST that says where it breaks; empty is undefined. */
+  readonly json: () => unknown
+}
+
 export interface RouteRequest<Body, Query, Params> {
   readonly principal: Principal
   readonly body: Body
@@ -23,6 +32,8 @@ export interface RouteRequest<Body, Query, Params> {
   /** On every POST, if the client sent an Idempotency-Key: the handler records it with the effect, in one statement. */
   readonly idempotency: IdempotencyKey | undefined
   readonly lastEventId: string | undefined
+  /** On routes that take `raw` bodies. */
+  readonly raw: RawRequest | undefined
   readonly traceId: string
   /** Over at the route's deadline or when the client goes away. */
   readonly ctx: Ctx
@@ -63,6 +74,10 @@ interface RouteShape {
   /** Statuses beside `status` that have the same body. */
   readonly otherStatuses?: readonly number[]
   readonly deprecated?: Deprecation
+  /** Instead of the server's own limit. */
+  readonly bodyBytesMax?: number
+  /** `raw`: a body of any type, which is not looked into before the handler does; without it JSON, as `body` says. */
+  readonly takes?: 'raw'
 }
 
 interface RouteDefinition<B extends z.ZodType, Q extends z.ZodType, P extends z.ZodType, R extends ResponseKind>

@@ -8,16 +8,16 @@ import type { Route } from './route.ts'
 
 const PROBLEMS_MAX = 50
 
-export interface RawRequest {
+export interface RequestParts {
   readonly body: unknown
   readonly query: unknown
   readonly params: unknown
 }
 
 /** The parsed parts. Throws BAD_REQUEST with every problem of every part. */
-export function parseRequest(route: Route, raw: RawRequest): RawRequest {
+export function parseRequest(route: Route, raw: RequestParts): RequestParts {
   const problems: FieldProblem[] = []
-  const part = (name: keyof RawRequest): unknown => {
+  const part = (name: keyof RequestParts): unknown => {
     const schema = route[name]
     if (schema === undefined) return undefined
     const parsed = schema.safeParse(raw[name])
