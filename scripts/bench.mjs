@@ -1,4 +1,4 @@
-// `npm run bench [NAME…]`: the benchmarks, each in its own process, beside their peers. They install on first use.
+// `npm run bench [NAME…] [-- --quick …]`: the benchmarks, each in its own process, beside their peers. They install on first use.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -11,9 +11,15 @@ const bench = join(root, 'bench')
 const all = readdirSync(bench)
   .filter((file) => file.endsWith('.bench.ts'))
   .map((file) => file.slice(0, -'.bench.ts'.length))
-const chosen = process.argv.slice(2).length > 0 ? process.argv.slice(2) : all
+// What follows the first flag goes to the benchmarks.
+const words = process.argv.slice(2)
+const flag = words.findIndex((word) => word.startsWith('--'))
+const names = flag < 0 ? words : words.slice(0, flag)
+const flags = flag < 0 ? [] : words.slice(flag)
+const chosen = names.length > 0 ? names : all
 for (const name of chosen) if (!all.includes(name)) fail(`no benchmark named ${name}: there are ${all.join(', ')}`)
-if (!existsSync(join(bench, 'node_modules'))) {
+const wanted = Object.keys(JSON.parse(readFileSync(join(bench, 'package.json'), 'utf8')).dependencies)
+if (!wanted.every((name) => existsSync(join(bench, 'node_modules', name)))) {
   const done = spawnSync('npm', ['install', '--loglevel=error'], {
     cwd: bench,
     stdio: 'inherit',
@@ -23,14 +29,14 @@ if (!existsSync(join(bench, 'node_modules'))) {
 }
 let failed = 0
 for (const name of chosen) {
-  const done = spawnSync(node, [join(bench, `${name}.bench.ts`)], {
+  const done = spawnSync(node, [join(bench, `${name}.bench.ts`), ...flags], {
     cwd: bench,
     stdio: 'inherit',
     env: environment(node),
   })
   if (done.status !== 0) failed++
 }
-const ORDER = ['call', 'gateway', 'faults', 'amplification', 'start', 'interference']
+const ORDER = ['call', 'gateway', 'delivery', 'delivery-peers', 'faults', 'amplification', 'start', 'interference']
 const results = ORDER.map((name) => join(bench, 'results', `${name}.md`)).filter((file) => existsSync(file))
 const head = `# Results
 

@@ -9,7 +9,7 @@ import { fail, root } from './bootstrap.mjs'
 
 const [out = '.', ...names] = process.argv.slice(2)
 mkdirSync(out, { recursive: true })
-for (const name of names.length > 0 ? names : ['kernel', 'faults']) process.stdout.write(`${pack(name)}\n`)
+for (const name of names.length > 0 ? names : ['kernel', 'faults', 'sdk']) process.stdout.write(`${pack(name)}\n`)
 
 function pack(name) {
   const source = join(root, 'packages', name)
@@ -49,6 +49,7 @@ function compile(source, outDir) {
       extends: join(root, 'tsconfig.json'),
       compilerOptions: {
         noEmit: false,
+        noEmitOnError: true, // what reaches out of the package would be written beside its source
         declaration: true,
         rewriteRelativeImportExtensions: true,
         rootDir: join(source, 'src'),
@@ -56,7 +57,8 @@ function compile(source, outDir) {
         stripInternal: false,
       },
       include: [join(source, 'src')],
-      exclude: ['**/*.test.ts', '**/*.fixture.ts', join(source, 'src', '**', 'fake-server.ts')],
+      // From the package on: a pattern without a folder would be looked for beside the configuration, which is elsewhere.
+      exclude: ['*.test.ts', '*.fixture.ts', 'fake-server.ts'].map((name) => join(source, 'src', '**', name)),
     }),
   )
   run(join(root, 'node_modules', '.bin', 'tsc'), ['-p', config], root)

@@ -1,7 +1,11 @@
-// `npm run soak`: a running mesh under random faults, for SOAK_MINUTES [10], from SEED [a random one, which is printed].
+// `npm run soak [mesh|delivery]`: a running mesh [or durable delivery] under random faults, for SOAK_MINUTES [10], from SEED [a random
+// one, which is printed].
 
 import { join } from 'node:path'
-import { become, ensureInstalled, findNode, root } from './bootstrap.mjs'
+import { become, ensureInstalled, fail, findNode, root } from './bootstrap.mjs'
 
 ensureInstalled()
-become(findNode(), [join(root, 'tests', 'soak', 'soak.ts')])
+const SOAKS = { mesh: 'soak.ts', delivery: 'delivery-soak.ts' }
+const [what = 'mesh'] = process.argv.slice(2)
+if (!(what in SOAKS)) fail(`no soak named ${what}: there are ${Object.keys(SOAKS).join(', ')}`)
+become(findNode(), [join(root, 'tests', 'soak', SOAKS[what])])

@@ -1,5 +1,5 @@
 // What a stranger gets: the packed kernel and faults, installed together into an empty folder without a registry, and a
-// program that links through a fault proxy, breaks it and sees it heal.
+// program that links through a fault proxy, breaks it and sees it heal; and the sdk, alone, which verifies a webhook.
 
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -55,20 +55,53 @@ await proxy[Symbol.asyncDispose]()
 server.close()
 `
 
-test('the packed kernel and faults install together in an empty folder and work', () => {
+const RECEIVER = `
+import { createMemoryInbox, receiveOnce, verifyReceipt, verifyWebhook } from '@ripstop/sdk/webhooks'
+
+// The vector of Standard Webhooks.
+const secrets = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
+const id = 'msg_p5jXN8AQM9LWM0D4loKWxJek'
+const headers = {
+  'webhook-id': id,
+  'webhook-timestamp': '1614265330',
+  'webhook-signature': 'v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=',
+}
+const body = '{"test": 2432232314}'
+const nowMs = 1614265330000
+console.log('event', verifyWebhook({ headers, body, secrets, nowMs }).event.test)
+const receive = receiveOnce({ inbox: createMemoryInbox(), secrets, nowMs: () => nowMs, apply: () => {} })
+for (const each of [body, body, '{}']) {
+  const answer = await receive({ headers, body: each })
+  console.log(answer.status, verifyReceipt({ receipt: answer.headers['webhook-receipt'], id, secrets }))
+}
+`
+
+/** Packs, installs without a registry in an empty folder, and runs a program there; gives what it says. */
+function runPacked(names: readonly string[], program: string): string {
   const folder = mkdtempSync(join(tmpdir(), 'ripstop-packed-'))
   try {
-    const out = execFileSync(process.execPath, [join(ROOT, 'scripts', 'pack.mjs'), folder], { encoding: 'utf8' })
-    const tarballs = out.trim().split('\n')
+    const out = execFileSync(process.execPath, [join(ROOT, 'scripts', 'pack.mjs'), folder, ...names], {
+      encoding: 'utf8',
+    })
     writeFileSync(join(folder, 'package.json'), '{ "private": true, "type": "module" }')
-    writeFileSync(join(folder, 'program.js'), PROGRAM)
+    writeFileSync(join(folder, 'program.js'), program)
+    const tarballs = out.trim().split('\n')
     execFileSync('npm', ['install', '--offline', '--no-audit', '--no-fund', ...tarballs], {
       cwd: folder,
       stdio: 'pipe',
     })
-    const said = execFileSync(process.execPath, ['program.js'], { cwd: folder, encoding: 'utf8', timeout: 20_000 })
-    expect(said).toMatch(/^answer \?\nsilence (DEADLINE_EXCEEDED|LINK_LOST)\nrecovered true/)
+    return execFileSync(process.execPath, ['program.js'], { cwd: folder, encoding: 'utf8', timeout: 20_000 })
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+test('the packed kernel and faults install together in an empty folder and work', () => {
+  const said = runPacked(['kernel', 'faults'], PROGRAM)
+  expect(said).toMatch(/^answer \?\nsilence (DEADLINE_EXCEEDED|LINK_LOST)\nrecovered true/)
+}, 60_000)
+
+test('the packed sdk installs alone in an empty folder, verifies a webhook and takes it once', () => {
+  const said = runPacked(['sdk'], RECEIVER)
+  expect(said).toBe('event 2432232314\n200 applied\n200 duplicate\n401 undefined\n')
 }, 60_000)

@@ -29,6 +29,10 @@ create table ripstop.endpoints (
   sealed_headers bytea,
   -- Set by a REST Hook subscription (Zapier, Make): 410 unsubscribes.
   is_hook boolean not null default false,
+  -- Secrets that are too old are replaced by themselves; null: as the settings say.
+  rotates_itself boolean,
+  -- The tenant's revision that changed it last: what is new since another one is found without reading all.
+  revision bigint not null,
   created_at timestamptz not null default now(),
   deleted_at timestamptz,
   -- Health, written at transitions and otherwise at most every few seconds.
@@ -37,15 +41,25 @@ create table ripstop.endpoints (
   -- Since when nothing succeeded; null: the last attempt did.
   failing_since timestamptz,
   -- Answers in a row that say that nobody lives there (404, or a name that does not exist).
-  missing_in_a_row integer not null default 0
+  missing_in_a_row integer not null default 0,
+  -- Parked by the mesh itself: when one delivery is tried again, how often that was in vain, and whether it is under way.
+  probe_at timestamptz,
+  probes integer not null default 0,
+  is_probing boolean not null default false
 );
 create index endpoints_of_tenant on ripstop.endpoints (tenant_id, endpoint_id desc) where deleted_at is null;
+create index endpoints_changed on ripstop.endpoints (tenant_id, revision);
+create index endpoints_to_probe on ripstop.endpoints (probe_at) where probe_at is not null and deleted_at is null;
 
 create table ripstop.endpoint_secrets (
   secret_id uuid primary key,
   endpoint_id uuid not null references ripstop.endpoints,
   algorithm text not null check (algorithm in ('v1', 'v1a')),
   sealed bytea not null,
+  -- Of v1a: anyone may read it.
+  public_key bytea,
+  -- Made by itself: its owner reads it once.
+  is_unread boolean not null default false,
   created_at timestamptz not null default now(),
   -- Until when it signs beside a younger one; null: it is the present one.
   signs_until timestamptz,

@@ -2,15 +2,19 @@
 // Commands are loaded when asked for, so that `ripstop graph` doesn't pay for a database driver.
 
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { isRipstopError, systemClock } from '@ripstop/kernel'
 import type { CommandDoc, Terminal } from './cli/terminal.ts'
 
 const COMMANDS: Readonly<Record<string, () => Promise<CommandDoc>>> = {
-  up: async () => (await import('./cli/up.ts')).createUp({ program: PROGRAM, stopped: createFirstSignal() }),
+  up: async () => (await import('./cli/up.ts')).createUp({ program: PROGRAM, stopped: terminal.stopped }),
   config: async () => (await import('./cli/config.ts')).config,
   graph: async () => (await import('./cli/graph.ts')).graph,
   keys: async () => (await import('./cli/keys.ts')).keys,
   fault: async () => (await import('./cli/fault.ts')).fault,
+  events: async () => (await import('./cli/events.ts')).events,
+  webhooks: async () => (await import('./cli/webhooks.ts')).webhooks,
+  inbound: async () => (await import('./cli/inbound.ts')).inbound,
 }
 
 /** What a role's process is started with: the same door as ours, which keeps compiled code between starts. */
@@ -24,8 +28,11 @@ const terminal: Terminal = {
   argv,
   cwd: process.cwd(),
   env: process.env,
-  out: (text) => void process.stdout.write(text),
-  error: (text) => void process.stderr.write(text),
+  out: (said) => void process.stdout.write(said),
+  error: (said) => void process.stderr.write(said),
+  input: () => text(process.stdin),
+  isWatched: process.stderr.isTTY === true,
+  stopped: createFirstSignal(),
 }
 process.exitCode = await main()
 // Everything has ended in order; a timer without a purpose, such as the wheel's last wake-up, could hold us for 5 s more.

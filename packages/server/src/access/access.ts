@@ -14,6 +14,7 @@ import type { AuditLine } from './audit.ts'
 import {
   type ApiKey,
   type AuditEntry,
+  findLiveKeys,
   findTenant,
   insertAudit,
   insertKey,
@@ -63,6 +64,8 @@ export interface AccessService {
   readonly createKey: (ctx: Ctx, asking: Asking, wish: KeyWish) => Promise<CreatedKey>
   readonly listKeys: (ctx: Ctx, principal: Principal, page: Page) => Promise<readonly ApiKey[]>
   readonly revokeKey: (ctx: Ctx, asking: Asking, keyId: string) => Promise<ApiKey>
+  /** Those of the tenant's keys that work now. */
+  readonly liveKeys: (ctx: Ctx, tenantId: string, keyIds: readonly string[]) => Promise<ReadonlySet<string>>
   readonly createTenant: (ctx: Ctx, asking: Asking, name: string) => Promise<Done<Tenant>>
   readonly listTenants: (ctx: Ctx, page: Page) => Promise<readonly Tenant[]>
   readonly listAudit: (ctx: Ctx, principal: Principal, page: Page) => Promise<readonly AuditEntry[]>
@@ -83,6 +86,7 @@ export function createAccessService(deps: AccessDeps): AccessService {
       if (revoked.sha256 !== undefined) deps.keyRevoked?.(revoked.sha256)
       return revoked.key
     },
+    liveKeys: (ctx, tenantId, keyIds) => findLiveKeys(link, ctx, tenantId, keyIds),
     createTenant: (ctx, asking, name) => createTenant(deps, ctx, asking, name),
     listTenants: (ctx, page) => listTenants(link, ctx, page),
     listAudit: (ctx, { tenantId }, page) => listAudit(link, ctx, tenantId, page),

@@ -29,3 +29,24 @@ export function auditPart(line: AuditLine, of?: string): Part {
   const values = [tenantId, actor, action, resource, outcome, traceId ?? null, JSON.stringify(details)]
   return { name: 'audited', text, values }
 }
+
+/** Lines for each row of the part `of` (line, found): `line` says which, by its place; `found` (jsonb) is added to its details. */
+export function auditLinesPart(lines: readonly AuditLine[], of: string): Part {
+  const text = `
+    insert into ripstop.audit_log (tenant_id, actor, action, resource, outcome, trace_id, details)
+    select row.tenant_id, row.actor, row.action, row.resource, row.outcome, row.trace_id, row.details || ${of}.found
+    from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::jsonb[])
+      with ordinality as row (tenant_id, actor, action, resource, outcome, trace_id, details, place)
+    join ${of} on ${of}.line = row.place - 1
+    returning 1`
+  const values = [
+    lines.map(({ tenantId }) => tenantId),
+    lines.map(({ actor }) => actor),
+    lines.map(({ action }) => action),
+    lines.map(({ resource }) => resource),
+    lines.map(({ outcome }) => outcome),
+    lines.map(({ traceId }) => traceId ?? null),
+    lines.map(({ details = {} }) => JSON.stringify(details)),
+  ]
+  return { name: 'audited', text, values }
+}

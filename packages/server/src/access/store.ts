@@ -160,6 +160,20 @@ export async function findKey(link: Db, ctx: Ctx, sha256: string): Promise<Found
   }
 }
 
+/** Those of the tenant's keys that work now. */
+export async function findLiveKeys(
+  link: Db,
+  ctx: Ctx,
+  tenantId: string,
+  keyIds: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const text = `
+    select key_id from ripstop.api_keys
+    where tenant_id = $1 and key_id = any ($2::uuid[]) and revoked_at is null and (expires_at is null or expires_at > now())`
+  const rows = await read<{ key_id: string }>(link, ctx, text, [tenantId, keyIds])
+  return new Set(rows.map(({ key_id: keyId }) => keyId))
+}
+
 export interface Revocations {
   readonly revoked: readonly string[] | 'too many'
   readonly askedAtDatabase: string
@@ -220,6 +234,15 @@ export async function insertTenant(
     also: [auditPart(audit, 'effect')],
   })
   return done ?? { response: tenant, replayed: false } // an insert without a condition always has its effect
+}
+
+/** The ids of tenants by what they were called: their names or ids. */
+export async function findTenants(link: Db, ctx: Ctx, called: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  const text = `
+    select called, tenant_id from unnest($1::text[]) as called
+    join ripstop.tenants on tenants.name = called or tenants.tenant_id::text = called`
+  const rows = await read<{ called: string; tenant_id: string }>(link, ctx, text, [called])
+  return new Map(rows.map(({ called, tenant_id }) => [called, tenant_id]))
 }
 
 export async function listTenants(link: Db, ctx: Ctx, { after, limit }: Page): Promise<Tenant[]> {

@@ -1,7 +1,7 @@
 // `ripstop graph`: what a running mesh consists of, what it promises and how it is doing.
 
 import { parseArgs } from 'node:util'
-import { meshBaseUrl, readMesh } from './mesh-request.ts'
+import { createMeshClient } from './mesh-request.ts'
 import { type CommandDoc, formatTable, type Terminal } from './terminal.ts'
 
 /** The part of `GET /v1/mesh/graph` that is shown; wire names. */
@@ -33,7 +33,7 @@ export const graph: CommandDoc = {
       args: [...terminal.argv],
       options: { json: { type: 'boolean' }, dot: { type: 'boolean' }, url: { type: 'string' } },
     })
-    const data = (await readMesh(meshBaseUrl(terminal, values.url), '/v1/mesh/graph', terminal)) as WireGraph
+    const data = await createMeshClient(terminal, values.url).read<WireGraph>('/v1/mesh/graph')
     if (values.json === true) terminal.out(`${JSON.stringify(data, null, 2)}\n`)
     else if (values.dot === true) terminal.out(formatDot(data))
     else showTable(terminal, data)

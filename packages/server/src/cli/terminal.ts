@@ -6,6 +6,12 @@ export interface Terminal {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly out: (text: string) => void
   readonly error: (text: string) => void
+  /** Everything on standard input, to its end. */
+  readonly input: () => Promise<string>
+  /** Somebody looks on while it happens: a line of progress may be rewritten in place. */
+  readonly isWatched: boolean
+  /** Resolves at the first signal to stop; a second one exits at once. Until it is asked for, the first one exits. */
+  readonly stopped: () => Promise<string>
 }
 
 /** Runs to the end and gives the exit code: 0 done, 1 failed, 2 called wrongly. */
@@ -19,11 +25,12 @@ export interface CommandDoc {
 
 /** Columns as wide as their widest cell, two spaces apart. */
 export function formatTable(rows: readonly (readonly string[])[]): string {
+  const plain = rows.map((row) => row.map(toPlain))
   const widths: number[] = []
-  for (const row of rows) {
+  for (const row of plain) {
     for (const [column, cell] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, cell.length)
   }
-  return rows
+  return plain
     .map((row) =>
       row
         .map((cell, column) => cell.padEnd(widths[column] ?? 0))
@@ -31,4 +38,9 @@ export function formatTable(rows: readonly (readonly string[])[]): string {
         .trimEnd(),
     )
     .join('\n')
+}
+
+/** What others wrote (a receiver's answer, a description) moves no cursor and makes no second line. */
+export function toPlain(text: string): string {
+  return text.replaceAll(/\p{Cc}+/gu, ' ')
 }

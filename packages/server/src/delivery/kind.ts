@@ -72,13 +72,18 @@ export interface DeliveryKind<Message = unknown> {
   readonly targets: (ctx: Ctx, targetIds: readonly string[]) => Promise<ReadonlyMap<string, Target>>
   /** The messages by id; one that is missing makes its delivery a dead letter. */
   readonly load: (ctx: Ctx, messageIds: readonly string[]) => Promise<ReadonlyMap<string, Message>>
-  /** Sends once, within the ctx's deadline. Never rejects: what happened is the answer. */
-  readonly send: (ctx: Ctx, delivery: Delivery, message: Message) => Promise<Answer>
+  /** Sends once, within the ctx's deadline. Never rejects: what happened is the answer. A method, so that kinds of any message fit together. */
+  send(ctx: Ctx, delivery: Delivery, message: Message): Promise<Answer>
   /**
    * Parts for the statement that settles a batch, which may refer to the part `settled` (delivery_id, target_id, message_id): only what is
    * in it counts, since a batch of an owner that lost its lease settles nothing.
    */
   readonly settle: (batch: readonly Settled[]) => readonly Part[]
+  /**
+   * About how many deliveries of a target are undone, for those where it moved since the last time; at most once a second. Only lanes that
+   * this worker owns are counted: a target's lanes may have several owners.
+   */
+  readonly backlog?: (ctx: Ctx, undone: ReadonlyMap<string, number>) => Promise<void>
 }
 
 /** What is to be sent, when it is published. */

@@ -58,6 +58,8 @@ export interface GatewayLimits {
   readonly replayBytes: number
   /** All such bodies together. */
   readonly replayBytesAll: number
+  /** Longest body of a request that is stored to be sent later. */
+  readonly deferBytes: number
   /** Clients whose rate is remembered. */
   readonly rateEntries: number
 }
@@ -68,5 +70,6 @@ export const DEFAULT_LIMITS: GatewayLimits = {
   idleMs: 60_000,
   replayBytes: 65_536,
   replayBytesAll: 67_108_864,
+  deferBytes: 1_048_576,
   rateEntries: 100_000,
 }

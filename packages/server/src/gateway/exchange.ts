@@ -17,6 +17,7 @@ import type { Kept } from '#platform/under-way'
 import type { Admission } from './admission.ts'
 import { Attempt, type AttemptOwner } from './attempt.ts'
 import type { GatewayLimits } from './config.ts'
+import { collectChunked, type Defer, idempotencyKeyOf, sendAccepted, tooLongToDefer } from './deferring.ts'
 import { type Guard, Passage } from './guard.ts'
 import { createRefusal, sendRefusal } from './refusal.ts'
 import { collectBody, StreamedBody } from './request-body.ts'
@@ -32,6 +33,7 @@ export interface ExchangeDeps {
   readonly limits: GatewayLimits
   /** Bodies that are kept so that they can be sent again, all together. */
   readonly replay: { bytes: number }
+  readonly defer: Defer | undefined
   /** Called once, when the exchange is over. */
   readonly onEnd: (exchange: Exchange) => void
   isDraining(): boolean
@@ -79,6 +81,7 @@ export class Exchange implements AttemptOwner, Kept {
       await this.#deps.guard.pass(this.#request, this.#request.socket, this.#route, this.#passage, this.#ctx)
       const head = this.#passage.head as RequestHead
       if (this.#phase !== 'guarding') return // the client left meanwhile
+      if (head.prefersAsync && (await this.#defer(head))) return
       if (this.#isHeldBack) this.#continue()
       if (head.bodyBytes !== 0 && !(await this.#takeBody(head.bodyBytes))) return
       this.#phase = 'asking'
@@ -186,6 +189,58 @@ export class Exchange implements AttemptOwner, Kept {
     // A repeated request must be recognized by the upstream, so it never goes without a key.
     if (!head.hasIdempotencyKey) head.headers.push('Idempotency-Key', createId(this.#ctx.env.clock.wallMs()))
     return this.#route.repeatable
+  }
+
+  /** True: it is stored, and answered so. False: it goes on as any other. */
+  async #defer(head: RequestHead): Promise<boolean> {
+    const { defer, guard } = this.#deps
+    if (defer === undefined) return false
+    const principal = this.#passage.principal ?? (await guard.identify(this.#request, this.#ctx))
+    if (principal === undefined) return false
+    if (this.#phase !== 'guarding') return true // the client left meanwhile
+    const method = this.#request.method ?? ''
+    const { config, upstream } = this.#route
+    const deferrable = {
+      tenantId: principal.tenantId,
+      upstream: upstream.name,
+      method,
+      path: upstreamPath(this.#route, this.#request.url ?? '/'),
+      headers: head.headers,
+      repeatable: IDEMPOTENT.has(method) ? 'by method' : config.upstreamIdempotent ? 'by key' : 'no',
+      deadlineMs: config.deadlineMs,
+      idempotencyKey: idempotencyKeyOf(head.headers),
+    } as const
+    const body = head.bodyBytes === 0 ? undefined : await this.#takeWhole(head.bodyBytes)
+    if (this.#isAnswered()) return true
+    this.#phase = 'asking' // bounded by the call that stores it; a client that leaves gives it up
+    const deferred = await defer(this.#ctx, { ...deferrable, body })
+    if (this.#isAnswered()) return true
+    this.#phase = 'answering'
+    this.progressed()
+    sendAccepted(this.#response, deferred, this.#answerHeaders())
+    return true
+  }
+
+  /** Reads all of a body that is to be stored. */
+  async #takeWhole(bodyBytes: number | undefined): Promise<Buffer> {
+    const { limits, replay } = this.#deps
+    const bytesMax = Math.min(limits.deferBytes, this.#route.config.bodyBytesMax)
+    if (bodyBytes !== undefined && bodyBytes > bytesMax) throw tooLongToDefer(bytesMax)
+    const keptBytes = bodyBytes ?? bytesMax
+    if (replay.bytes + keptBytes > limits.replayBytesAll)
+      throw new RipstopError('OVERLOADED', 'this process holds more bodies than it can take', { retryAfterMs: 1_000 })
+    this.#phase = 'collecting'
+    this.#keptBytes = keptBytes
+    replay.bytes += keptBytes
+    if (this.#isHeldBack) this.#continue()
+    const progressed = (): void => this.progressed()
+    if (bodyBytes !== undefined) return collectBody(this.#request, bodyBytes, progressed)
+    return collectChunked(this.#request, bytesMax, progressed)
+  }
+
+  /** It was refused meanwhile, or the client left. */
+  #isAnswered(): boolean {
+    return this.#phase === 'over' || this.#response.headersSent
   }
 
   #ask(pool: HttpPool, head: RequestHead): Promise<Attempt> {

@@ -3,7 +3,7 @@
 
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import { type Ctx, type Env, RipstopError } from '@ripstop/kernel'
+import { type Ctx, type Env, hasCode, RipstopError } from '@ripstop/kernel'
 import type { GatewayRouteConfig } from './config.ts'
 import { createRateId, type Peers } from './peers.ts'
 import type { RateLimiter } from './rate-limiter.ts'
@@ -41,6 +41,8 @@ export interface GuardedRoute {
 /** What passed, and what its answer must say whatever it will be. */
 export class Passage {
   head: RequestHead | undefined
+  /** Undefined: the route is open, nobody was asked. */
+  principal: GatewayPrincipal | undefined
   /** Methods to name in Allow. */
   allow = ''
   ratePolicy = ''
@@ -84,9 +86,20 @@ export class Guard {
     const given = authenticate(request, ctx)
     const principal = 'then' in given ? await given : given
     checkPrincipal(principal, route)
+    passage.principal = principal
     if (by === 'ip') return
     const taken = limiter.take(`key:${principal.keyId}:${path}`, perMinute)
     note('key', 'then' in taken ? await taken : taken, route, passage)
+  }
+
+  /** Who asks, on a route that is open; undefined: nobody that is known. */
+  async identify(request: IncomingMessage, ctx: Ctx): Promise<GatewayPrincipal | undefined> {
+    try {
+      return await this.#deps.authenticate(request, ctx)
+    } catch (error) {
+      if (hasCode(error, 'UNAUTHENTICATED')) return undefined
+      throw error
+    }
   }
 }
 

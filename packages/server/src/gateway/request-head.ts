@@ -10,6 +10,7 @@
 //   RH4. An API key of the mesh never reaches an upstream.
 
 import { RipstopError } from '@ripstop/kernel'
+import { asksAsync } from './deferring.ts'
 import type { Peer } from './peers.ts'
 import { isTraceparent } from './trace.ts'
 
@@ -30,6 +31,8 @@ export interface RequestHead {
   readonly client: string
   readonly traceparent: string
   readonly hasIdempotencyKey: boolean
+  /** Prefer: respond-async. */
+  readonly prefersAsync: boolean
 }
 
 type Kind =
@@ -47,6 +50,7 @@ type Kind =
   | 'tracestate'
   | 'credential'
   | 'idempotency_key'
+  | 'prefer'
 
 const KINDS: ReadonlyMap<string, Kind> = new Map<string, Kind>([
   ['connection', 'connection'],
@@ -72,6 +76,7 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<string, Kind>([
   ['authorization', 'credential'],
   ['x-api-key', 'credential'],
   ['idempotency-key', 'idempotency_key'],
+  ['prefer', 'prefer'],
 ])
 const KIND_LENGTHS: readonly boolean[] = lengthsOf([...KINDS.keys()])
 
@@ -106,6 +111,7 @@ class Reading {
   traceparent = ''
   tracestate = ''
   hasIdempotencyKey = false
+  prefersAsync = false
 }
 
 /** `version`: `1.0` or `1.1`. Throws BAD_REQUEST (RH1) or LOOP_DETECTED. */
@@ -138,6 +144,7 @@ export function createRequestHead(
     client,
     traceparent,
     hasIdempotencyKey: reading.hasIdempotencyKey,
+    prefersAsync: reading.prefersAsync,
   }
 }
 
@@ -176,6 +183,10 @@ function readSpecial(reading: Reading, kind: Kind, name: string, value: string, 
       return
     case 'idempotency_key':
       reading.hasIdempotencyKey = true
+      reading.kept.push(name, value)
+      return
+    case 'prefer':
+      reading.prefersAsync ||= asksAsync(value)
       reading.kept.push(name, value)
       return
     default:

@@ -4,7 +4,6 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { background, type CallOptions, type Ctx, type Env, type Mesh, RipstopError, WheelEntry } from '@ripstop/kernel'
-import { createHttpAdapter } from '@ripstop/kernel/http'
 import type { Log } from '#platform/telemetry'
 import { UnderWay } from '#platform/under-way'
 import './codes.ts'
@@ -17,6 +16,7 @@ import {
   type GatewayRouteConfig,
   type GatewayUpstreamConfig,
 } from './config.ts'
+import type { Defer } from './deferring.ts'
 import { Exchange, type ExchangeDeps } from './exchange.ts'
 import { type Authenticate, Guard } from './guard.ts'
 import { Peers } from './peers.ts'
@@ -25,6 +25,7 @@ import type { Route, Upstream } from './route.ts'
 import { RouteTable } from './route-table.ts'
 import { RouteMeters } from './traffic-meters.ts'
 import { Tunnel } from './tunnel.ts'
+import { createUpstreamLink } from './upstream-link.ts'
 
 export interface GatewayDeps {
   readonly mesh: Mesh
@@ -34,6 +35,8 @@ export interface GatewayDeps {
   readonly authenticate: Authenticate
   /** For limits over many processes; its guarantees should name the fallback `local-rate-limit`. */
   readonly redis?: RateLink | undefined
+  /** Stores what is to be sent later; undefined: `Prefer: respond-async` is the upstream's business. */
+  readonly defer?: Defer | undefined
   /** Processes that share the traffic: what each may let through while Redis is away is its part of a limit [1]. */
   readonly processes?: number
   readonly limits?: Partial<GatewayLimits>
@@ -170,7 +173,7 @@ class RunningGateway implements Gateway {
   }
 
   #createExchangeDeps(): ExchangeDeps {
-    const { env, log, config, authenticate, redis, processes } = this.#deps
+    const { env, log, config, authenticate, redis, defer, processes } = this.#deps
     const peers = new Peers(config.server.trustProxy)
     const limiter = new RateLimiter({
       ctx: this.#ctx,
@@ -188,6 +191,7 @@ class RunningGateway implements Gateway {
       admission: new Admission(this.#limits.requests),
       limits: this.#limits,
       replay: { bytes: 0 },
+      defer,
       onEnd: (exchange) => {
         this.#exchanges.remove(exchange)
         this.#ended()
@@ -227,30 +231,8 @@ class RunningGateway implements Gateway {
 }
 
 function createUpstream({ mesh, config: { server } }: GatewayDeps, config: GatewayUpstreamConfig): Upstream {
-  const adapter = createHttpAdapter({
-    origin: config.url.origin,
-    connections: config.connections,
-    probe: { path: `${config.url.pathPrefix}${config.probe.path}` },
-    headerBytesMax: Math.max(server.headerBytesMax, 16_384),
-  })
-  const { bulkhead, deadlineMs, retry, budget, breaker, rate, critical, recoverWithinMs } = config
-  const link = mesh.link(
-    `upstream.${config.name}`,
-    adapter,
-    {
-      deadlineMs,
-      retry,
-      budget,
-      breaker,
-      bulkhead,
-      rate,
-      critical,
-      recoverWithinMs,
-      heartbeatMs: config.probe.everyMs,
-      probeDeadlineMs: config.probe.deadlineMs,
-    },
-    { name: config.name, kind: 'service' },
-  )
+  const { bulkhead, critical } = config
+  const link = createUpstreamLink(mesh, config, server)
   mesh.use({ component: 'gateway', link: link.name, need: critical ? 'hard' : 'soft' })
   const queuedMax = bulkhead.concurrent + config.connections
   return {

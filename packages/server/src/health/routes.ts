@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Ctx, Env, Mesh } from '@ripstop/kernel'
 import {
@@ -9,7 +8,7 @@ import {
   readinessSchema,
   statusSchema,
 } from '@ripstop/protocol'
-import { createHtmlPage, type Route, route } from '#platform/http'
+import { type Route, readPage, route } from '#platform/http'
 import type { EventRing } from './event-ring.ts'
 import { createReadiness } from './readiness.ts'
 import { type ProcessGraph, toGraphWire } from './wire-graph.ts'
@@ -148,7 +147,7 @@ function createEventsRoute({ ring }: HealthRoutesDeps): Route {
 }
 
 function createPageRoute(): Route {
-  const page = createHtmlPage(readPage())
+  const page = readPage(join(import.meta.dirname, 'page'))
   return route({
     method: 'GET',
     path: '/',
@@ -157,12 +156,4 @@ function createPageRoute(): Route {
     response: 'text/html',
     handle: () => page,
   })
-}
-
-/** One file of three: kept apart for whoever reads them, together for the browser. */
-function readPage(): string {
-  const read = (name: string): string => readFileSync(join(import.meta.dirname, 'page', name), 'utf8')
-  return read('page.html')
-    .replace('/* page.css */', () => read('page.css'))
-    .replace('/* page.js */', () => read('page.js'))
 }

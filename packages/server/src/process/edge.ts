@@ -3,11 +3,12 @@
 
 import { startAccess } from '#access'
 import { API_VERSION } from '#api-docs'
-import { startEvents } from '#events'
+import { createDefer } from '#deferred'
 import { startGateway } from '#gateway'
 import { startHealth } from '#health'
 import { createRequestGuard, startControlApi, startHttpServer, withDocuments } from '#platform/http'
 import { createPostgresLink, startMigrations } from '#platform/postgres'
+import { startApi } from './api.ts'
 import { createPublishing } from './publishing.ts'
 import type { RoleDeps, RunningRole } from './role.ts'
 
@@ -36,8 +37,8 @@ export async function startEdge(deps: RoleDeps): Promise<RunningRole> {
       routeScopes: config.routes.flatMap(({ scopes }) => scopes),
     }),
   )
-  const { consumers, isStrict } = starting.use(await createPublishing(deps, postgres))
-  const events = starting.use(startEvents({ env, mesh, link: postgres.link, consumers, isStrict }))
+  const publishing = starting.use(await createPublishing(deps, postgres))
+  const api = starting.use(startApi(deps, postgres, { access, publishing }))
   const health = starting.use(
     startHealth({ env, mesh, processName: 'edge', others: channel.otherGraphs, schema: migrations }),
   )
@@ -46,7 +47,7 @@ export async function startEdge(deps: RoleDeps): Promise<RunningRole> {
       env,
       log,
       metrics: mesh.metrics,
-      routes: withDocuments([...access.routes, ...events.routes, ...health.routes], API_VERSION),
+      routes: withDocuments([...api.routes, ...health.routes], API_VERSION),
       authenticate: access.authenticate,
       allowedOrigins: settings.allowedOrigins,
       bodyBytesMax: settings.bodyBytesMax,
@@ -60,6 +61,7 @@ export async function startEdge(deps: RoleDeps): Promise<RunningRole> {
       config,
       authenticate: (request, ctx) => access.authenticate(request.headers, ctx),
       redis,
+      defer: createDefer({ link: postgres.link, sealer: publishing.sealer }),
     }),
   )
   const guard = { mode: accessSettings.mode, host: settings.host, allowedOrigins: settings.allowedOrigins }

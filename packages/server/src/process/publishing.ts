@@ -4,7 +4,7 @@ import type { EventConsumer } from '#events'
 import { createEgress } from '#platform/egress'
 import type { createPostgresLink } from '#platform/postgres'
 import { createSealer, loadMasterKeys, type Sealer } from '#platform/sealing'
-import { createWebhooks, type Webhooks } from '#webhooks'
+import { createWebhooks, type WebhookSettings, type Webhooks } from '#webhooks'
 import type { RoleDeps } from './role.ts'
 
 export interface Publishing extends AsyncDisposable {
@@ -13,6 +13,20 @@ export interface Publishing extends AsyncDisposable {
   readonly consumers: readonly EventConsumer[]
   /** Does the tenant take only events whose type is registered? */
   readonly isStrict: (tenantId: string) => boolean
+}
+
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+
+function webhookSettingsOf({ webhooks }: RoleDeps['config']): Partial<WebhookSettings> {
+  return {
+    pauseAfterFailingMs: webhooks.pauseAfterFailingHours * HOUR_MS,
+    goneAfterMissing: webhooks.goneAfterMissing,
+    orphanAfterDays: webhooks.orphanAfterDays,
+    secretMaxAgeMs: webhooks.secretMaxAgeDays * DAY_MS,
+    secretOverlapMs: webhooks.secretOverlapHours * HOUR_MS,
+    rotatesKeys: webhooks.rotateSecrets,
+  }
 }
 
 export async function createPublishing(
@@ -29,7 +43,7 @@ export async function createPublishing(
     // The engine bounds what is under way, for each endpoint and in all: connections of one host must not be what others wait for.
     connectionsPerOrigin: config.delivery.underWayMax,
   })
-  const webhooks = createWebhooks({ env, log, mesh, link, egress, sealer })
+  const webhooks = createWebhooks({ env, log, mesh, link, egress, sealer, settings: webhookSettingsOf(config) })
   return {
     webhooks,
     sealer,

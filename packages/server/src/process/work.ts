@@ -1,9 +1,12 @@
 // The work process: what goes on in the background. It waits for the schema, and then delivers, relays and keeps tables small.
 
 import { createAccessUpkeep } from '#access'
-import { type DeliveryKind, startDelivery } from '#delivery'
+import { createDeferredKind, createDeferredUpkeep } from '#deferred'
+import { createDeliveryReader, type DeliveryKind, startDelivery } from '#delivery'
 import { createEventsUpkeep, startOutbox } from '#events'
+import { createUpstreamLink } from '#gateway'
 import { createPostgresLink, expireIdempotency, startMigrations } from '#platform/postgres'
+import { createReplaysUpkeep, findReplayEndpoint, startReplays } from '#replays'
 import { startUpkeep } from '#upkeep'
 import { startWebhookWork } from '#webhooks'
 import { loadInstanceId } from './instance-id.ts'
@@ -56,19 +59,14 @@ interface Ground {
 function startLoops(working: AsyncDisposableStack, deps: RoleDeps, { link, publishing, workerId }: Ground): void {
   const { env, log, config, mesh } = deps
   const { consumers, isStrict, webhooks } = publishing
-  const webhookWork = working.use(
-    startWebhookWork(webhooks, {
-      pauseAfterFailingMs: config.webhooks.pauseAfterFailingHours * HOUR_MS,
-      rotatesKeys: config.webhooks.rotateSecrets,
-    }),
-  )
+  const webhookWork = working.use(startWebhookWork(webhooks))
   working.use(
     startDelivery({
       env,
       log,
       mesh,
       link,
-      kinds: [webhookWork.kind as DeliveryKind],
+      kinds: [webhookWork.kind, createDeferred(deps, link, publishing)] as readonly DeliveryKind[],
       workerId,
       settings: {
         underWayMax: config.delivery.underWayMax,
@@ -78,10 +76,37 @@ function startLoops(working: AsyncDisposableStack, deps: RoleDeps, { link, publi
     }),
   )
   working.use(startOutbox({ env, log, metrics: mesh.metrics, link, consumers, isStrict, owner: workerId }))
+  working.use(
+    startReplays({
+      env,
+      log,
+      link,
+      reader: createDeliveryReader(link),
+      findEndpoint: (ctx, tenantId, endpointId) => findReplayEndpoint(webhooks, ctx, tenantId, endpointId),
+      owner: workerId,
+    }),
+  )
   const tasks = [
     { name: 'idempotency', everyMs: EXPIRE_EVERY_MS, batch: expireIdempotency },
     ...createAccessUpkeep(),
     ...createEventsUpkeep({ eventsMs: config.events.retentionDays * DAY_MS }),
+    ...createReplaysUpkeep(),
+    ...createDeferredUpkeep({ retentionDays: config.deferred.retentionDays }),
   ]
   working.use(startUpkeep({ env, log, link, tasks }))
+}
+
+/** Requests that the gateway took for later go to its upstreams, on links of this process. */
+function createDeferred(
+  { env, config, mesh }: RoleDeps,
+  link: Ground['link'],
+  { sealer }: Ground['publishing'],
+): ReturnType<typeof createDeferredKind> {
+  const upstreams = config.upstreams.map((upstream) => {
+    const to = createUpstreamLink(mesh, upstream, config.server)
+    mesh.use({ component: 'delivery', link: to.name, need: 'soft' })
+    to.start()
+    return { name: upstream.name, link: to, deadlineMs: upstream.deadlineMs, breaker: { ...upstream.breaker, probes: 1 } }
+  })
+  return createDeferredKind({ env, link, sealer, upstreams, responseBytesMax: config.deferred.responseBytesMax })
 }

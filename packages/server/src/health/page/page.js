@@ -1,34 +1,13 @@
-// The page's script. It reads what everybody can read (the graph and its events) and writes text only, never markup.
+// The mesh page: the graph, its links and what happens to them.
 
-const $ = (id) => document.getElementById(id)
+const { $, el, svg, span, setState, single, follow } = globalThis.ui
 const HISTORY_MS = 10 * 60000
 const TRANSITIONS_KEPT = 32 // by a link
 let key = sessionStorage.getItem('ripstop.key') || ''
 let graph,
-  offsetMs = 0,
-  lastEventId,
-  reading
+  offsetMs = 0
 
-/** An element; text is always text, never markup. */
-function el(tag, className, ...content) {
-  const made = document.createElement(tag)
-  if (className) made.className = className
-  made.append(...content.filter((part) => part !== undefined && part !== null))
-  return made
-}
-function svg(tag, attributes, ...content) {
-  const made = document.createElementNS('http://www.w3.org/2000/svg', tag)
-  for (const name in attributes) made.setAttribute(name, attributes[name])
-  made.append(...content)
-  return made
-}
 const headers = () => (key ? { authorization: `Bearer ${key}` } : {})
-function span(ms) {
-  if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`
-  if (ms < 60000) return `${(ms / 1000).toFixed(ms < 10000 ? 1 : 0)} s`
-  if (ms < 3600000) return `${Math.round(ms / 60000)} min`
-  return `${Math.round(ms / 3600000)} h`
-}
 const isUp = (state) => state === 'up' || state === 'degraded'
 
 async function readGraph() {
@@ -44,21 +23,7 @@ function askForKey() {
   $('live').hidden = true
   setState('idle', 'locked')
 }
-function refresh() {
-  reading =
-    reading ||
-    readGraph()
-      .catch(() => setState('down', 'not reachable'))
-      .finally(() => {
-        reading = undefined
-      })
-  return reading
-}
-function setState(className, text) {
-  $('state').className = `pill ${className}`
-  $('state').textContent = text
-  document.title = `${className === 'up' ? '' : `${text} · `}Ripstop`
-}
+const refresh = single(() => readGraph().catch(() => setState('down', 'not reachable')))
 
 function draw() {
   $('login').hidden = true
@@ -311,38 +276,15 @@ function tellPast() {
   for (const event of past.slice(-100)) told(event)
 }
 
-/** fetch, because EventSource can't send a key. Comes back by itself, and misses nothing. */
-async function follow() {
-  for (;;) {
-    try {
-      const resume = lastEventId ? { 'last-event-id': lastEventId } : {}
-      const response = await fetch('/v1/mesh/events', { headers: { ...headers(), ...resume } })
-      if (response.status === 401 || response.status === 403) return askForKey()
-      const reader = response.body.pipeThrough(new TextDecoderStream()).getReader()
-      let rest = ''
-      for (let { value, done } = await reader.read(); !done; { value, done } = await reader.read()) {
-        const parts = (rest + value).split('\n\n')
-        rest = parts.pop()
-        for (const part of parts) hear(part)
-      }
-    } catch {
-      setState('down', 'not reachable')
-    }
-    await new Promise((resolve) => setTimeout(resolve, 1000))
-  }
-}
 function begin() {
   if (!graph) return
   tellPast()
-  follow()
+  follow({ path: '/v1/mesh/events', headers, hear, refused: askForKey, lost: () => setState('down', 'not reachable') })
 }
 
-function hear(part) {
-  const field = (name) => (part.split('\n').find((line) => line.startsWith(`${name}: `)) || '').slice(name.length + 2)
-  if (field('id')) lastEventId = field('id')
-  const name = field('event')
-  if (name && name !== 'hello' && name !== 'reset') told(JSON.parse(field('data')))
-  if (name) refresh()
+function hear(name, event) {
+  if (name !== 'hello' && name !== 'reset') told(event)
+  refresh()
 }
 
 $('login').addEventListener('submit', (event) => {

@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest'
 import {
   isLoopbackHost,
   isPlainPath,
+  parseMasterKeys,
+  parseNetworks,
   parseOrigin,
   parsePostgresUrl,
   parseRedisUrl,
@@ -161,5 +163,40 @@ describe('origins and networks', () => {
     expect(['0.0.0.0', '::', '128.0.0.1', 'example.localhost', '', '127.0.0.1.example'].some(isLoopbackHost)).toBe(
       false,
     )
+  })
+})
+
+describe('networks and keys', () => {
+  it('networks that strangers may reach are addresses and blocks, but never all', () => {
+    expect(read(parseNetworks(['10.0.0.0/8', '127.0.0.1', 'fd00::/8']))).toEqual([
+      '10.0.0.0/8',
+      '127.0.0.1/32',
+      'fd00::/8',
+    ])
+    expect(read(parseNetworks([]))).toEqual([])
+    for (const all of ['0.0.0.0/0', '::/0', '10.0.0.0/00'])
+      expect(wrongOf(parseNetworks([all])), all).toContain('every')
+    for (const bad of ['', 'localhost', '10.0.0.0/33', '10.0.0/8', 'fe80::1%eth0', '1.1.1.1/8/8', 'none', '*'])
+      expect(wrongOf(parseNetworks([bad])), bad).toContain('CIDR')
+  })
+
+  it('a master key is 32 random bytes in base64, and each is given once', () => {
+    const keys = [7, 8].map((seed) => Buffer.from(Array.from({ length: 32 }, (_, index) => (index * 37 * seed) % 251)))
+    const texts = keys.map((key) => key.toString('base64'))
+    expect(read(parseMasterKeys(texts)).map((key) => key.reveal())).toEqual(texts)
+    expect(read(parseMasterKeys(['']))).toEqual([])
+    const [first = ''] = texts
+    for (const bad of [
+      first.slice(1),
+      `${first}=`,
+      first.replace('=', ''),
+      'x'.repeat(44),
+      `${first.slice(0, -2)}/=`,
+      keys[0]?.toString('hex') ?? '',
+    ])
+      expect(wrongOf(parseMasterKeys([bad])), bad).toContain('32 bytes')
+    expect(wrongOf(parseMasterKeys([Buffer.alloc(32).toString('base64')]))).toContain('random')
+    expect(wrongOf(parseMasterKeys([Buffer.from('changeme'.repeat(4)).toString('base64')]))).toContain('random')
+    expect(wrongOf(parseMasterKeys([first, first]))).toContain('twice')
   })
 })

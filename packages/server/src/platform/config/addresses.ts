@@ -281,6 +281,38 @@ function parseBlock(word: string): string | undefined {
   return /^\d{1,3}$/.test(bits) && Number(bits) >= 1 && Number(bits) <= bitsMax ? `${address}/${bits}` : undefined
 }
 
+/** Addresses and CIDR blocks that requests to strangers' addresses may lead into. */
+export function parseNetworks(words: readonly string[]): Parsed<readonly string[]> {
+  const instead = 'write a list of CIDR blocks such as 10.0.0.0/8'
+  const blocks: string[] = []
+  for (const word of words) {
+    if (/\/0+$/.test(word)) return complaint('opens every network, which would switch the guard off', instead)
+    const block = parseBlock(word)
+    if (block === undefined) return complaint('is not a list of CIDR blocks', instead)
+    blocks.push(block)
+  }
+  return { value: blocks }
+}
+
+const MASTER_KEY = /^[A-Za-z0-9+/]{43}=$/ // 32 bytes
+const DIFFERENT_BYTES_MIN = 16 // of 32 random bytes about 30 differ; of a placeholder few
+
+export const MASTER_KEY_INSTEAD =
+  'write the output of openssl rand -base64 32; for a rotation the new key, a comma, the old one'
+
+/** Keys in base64, a list or comma-separated; the first one seals, all of them open. */
+export function parseMasterKeys(words: readonly string[]): Parsed<readonly Secret[]> {
+  const given = words.filter((word) => word !== '')
+  for (const word of given) {
+    const bytes = Buffer.from(word, 'base64')
+    if (!MASTER_KEY.test(word) || bytes.toString('base64') !== word)
+      return complaint('is not 32 bytes in base64', MASTER_KEY_INSTEAD)
+    if (new Set(bytes).size < DIFFERENT_BYTES_MIN) return complaint('is not random', MASTER_KEY_INSTEAD)
+  }
+  if (new Set(given).size < given.length) return complaint('holds a key twice', 'leave one of them')
+  return { value: given.map((word) => new Secret(word)) }
+}
+
 /** Reachable from this machine only. A name other than localhost is not trusted to be. */
 export function isLoopbackHost(host: string): boolean {
   if (host === 'localhost') return true

@@ -1,7 +1,8 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { stringify } from 'yaml'
 import { RESERVED_PATHS } from './checks.ts'
-import { load, ORDERS, problemAt, type Refused, refused } from './fixtures.ts'
+import { load, MASTER_KEY, ORDERS, problemAt, type Refused, refused } from './fixtures.ts'
 
 const STRONG = 'correct-horse-battery'
 
@@ -23,6 +24,7 @@ describe('what is unsafe to run', () => {
       },
     )
     expect(found.problems.map(({ where, path, wrong }) => `${where} ${path} ${wrong}`)).toEqual([
+      'ripstop.yaml:1:1 secrets.master_key is missing, which production refuses',
       'ripstop.yaml:2:9 access.mode is open, which production refuses',
       'ALLOWED_ORIGINS server.allowed_origins[1] is a wildcard, which production refuses',
       'DATABASE_URL postgres.url has a missing, default or weak password, which production refuses',
@@ -37,7 +39,13 @@ describe('what is unsafe to run', () => {
       server: { port: 'x', host: '0.0.0.0', environment: 'production', unknown: 1 },
       access: { mode: 'open' },
     }
-    expect(refusedTree(tree).paths).toEqual(['server.port', 'server.unknown', 'access.mode', 'access.mode'])
+    expect(refusedTree(tree).paths).toEqual([
+      'secrets.master_key',
+      'server.port',
+      'server.unknown',
+      'access.mode',
+      'access.mode',
+    ])
   })
 
   it('CG1: default and weak passwords are known, and strong ones are let through', () => {
@@ -46,6 +54,7 @@ describe('what is unsafe to run', () => {
       () =>
         load(undefined, {
           RIPSTOP_ENV: 'production',
+          RIPSTOP_MASTER_KEY: MASTER_KEY,
           DATABASE_URL: `postgres://${user}${password}@h/db?sslmode=require`,
         })
     const weak = ['', ':', ':postgres', ':password', ':Password123!', ':changeme', ':CHANGE_ME', ':short1', ':hunter2']
@@ -80,9 +89,29 @@ describe('what is unsafe to run', () => {
     expect(problemAt(refusedTree({ server: { trust_proxy: ['all'] } }), 'server.trust_proxy')).toContain('forge')
   })
 
+  it('CG4: M7: production needs a master key; development makes its own', () => {
+    const found = refused(() => load(undefined, { RIPSTOP_ENV: 'production' }))
+    expect(found.paths).toEqual(['secrets.master_key'])
+    expect(found.problems[0]?.instead).toContain('openssl rand -base64 32')
+    const wrong = refused(() => load(undefined, { RIPSTOP_ENV: 'production', RIPSTOP_MASTER_KEY: 'short' }))
+    expect(wrong.problems.map(({ where, wrong }) => `${where} ${wrong}`)).toEqual([
+      'RIPSTOP_MASTER_KEY is not 32 bytes in base64',
+    ])
+    expect(load(undefined).secrets.masterKey).toEqual([])
+    const keys = load(undefined, { RIPSTOP_ENV: 'production', RIPSTOP_MASTER_KEY: MASTER_KEY }).secrets.masterKey
+    expect(keys.map((key) => key.reveal())).toEqual([MASTER_KEY])
+  })
+
+  it('an old secret can not sign as long as a new one', () => {
+    const found = refusedTree({ webhooks: { secret_max_age_days: 1, secret_overlap_hours: 24 } })
+    expect(found.paths).toEqual(['webhooks.secret_overlap_hours'])
+    expect(load(stringify({ webhooks: { secret_max_age_days: 2 } })).webhooks.secretOverlapHours).toBe(24)
+  })
+
   it('plain http origins and Postgres over a network without TLS are warnings in production', () => {
     const { warnings } = load('server:\n  allowed_origins: [http://a.example]\n', {
       RIPSTOP_ENV: 'production',
+      RIPSTOP_MASTER_KEY: MASTER_KEY,
       DATABASE_URL: `postgres://app:${STRONG}@127.0.0.1,db.example/x`,
     })
     expect(warnings).toEqual([
@@ -99,6 +128,14 @@ describe('routes', () => {
     }
     const free = ['/v1', '/v1/meshes', '/v1/orders', '/healthy', '/readiness', '/api/metrics']
     expect(load(stringify(routes(...free.map((path) => ({ path }))))).routes.map(({ path }) => path)).toEqual(free)
+  })
+
+  it('CG3: every path of the published API is among them', () => {
+    const document = readFileSync(new URL('../../../../../docs/openapi.json', import.meta.url), 'utf8')
+    const paths = Object.keys((JSON.parse(document) as { paths: object }).paths)
+    expect(paths.length).toBeGreaterThan(5)
+    const open = paths.filter((path) => !RESERVED_PATHS.some((own) => path === own || path.startsWith(`${own}/`)))
+    expect(open.filter((path) => path !== '/')).toEqual([])
   })
 
   it('each path is taken once, closing slash or not', () => {

@@ -4,8 +4,9 @@
 //   CG1. Production refuses open access, a wildcard origin and a default or weak database password.
 //   CG2. In any environment, open access refuses a host that others can reach, and trust in every proxy is refused.
 //   CG3. A route can't take a path of the control API.
+//   CG4. Production refuses to seal secrets with a key that nobody gave it.
 
-import { isLoopbackHost } from './addresses.ts'
+import { isLoopbackHost, MASTER_KEY_INSTEAD } from './addresses.ts'
 import type { ProblemList } from './problems.ts'
 import type { Sound } from './schema-reading.ts'
 import { type Settings, UPSTREAMS_MAX } from './settings.ts'
@@ -21,6 +22,18 @@ export const RESERVED_PATHS = [
   '/v1/keys',
   '/v1/tenants',
   '/v1/audit',
+  '/v1/events',
+  '/v1/event-types',
+  '/v1/deliveries',
+  '/v1/dead-letters',
+  '/v1/webhooks',
+  '/v1/endpoints',
+  '/v1/hooks',
+  '/v1/rejected-events',
+  '/v1/replays',
+  '/v1/deferred',
+  '/v1/inbound',
+  '/v1/inbound-sources',
   '/livez',
   '/readyz',
   '/ready',
@@ -40,6 +53,7 @@ export function checkSettings(settings: SoundSettings, findings: Findings): void
   checkAccess(settings, findings)
   checkOrigins(settings, findings)
   checkPostgres(settings, findings)
+  checkSecrets(settings, findings)
   const upstreams = Object.entries(settings.upstreams ?? {})
   if (upstreams.length > UPSTREAMS_MAX) {
     findings.problems.add(['upstreams'], 'are too many', `write at most ${UPSTREAMS_MAX}`)
@@ -131,6 +145,19 @@ function checkPostgres(settings: SoundSettings, { problems, warnings }: Findings
   }
   if (url.tls === 'off' && !url.hosts.every(({ host }) => isLoopbackHost(host))) {
     warnings.add(['postgres', 'url'], 'crosses a network without TLS in production', 'add ?sslmode=verify-full')
+  }
+}
+
+function checkSecrets(settings: SoundSettings, { problems }: Findings): void {
+  const path = ['secrets', 'master_key']
+  const isMissing = (settings.secrets?.master_key ?? []).length === 0 && !problems.has(path)
+  if (isMissing && settings.server?.environment === 'production') {
+    problems.add(path, 'is missing, which production refuses', `${MASTER_KEY_INSTEAD}, into RIPSTOP_MASTER_KEY`)
+  }
+  const { secret_overlap_hours: overlapHours = 0, secret_max_age_days: maxAgeDays = Infinity } = settings.webhooks ?? {}
+  if (overlapHours >= maxAgeDays * 24) {
+    const instead = 'make it the shorter of the two'
+    problems.add(['webhooks', 'secret_overlap_hours'], 'is not shorter than webhooks.secret_max_age_days', instead)
   }
 }
 

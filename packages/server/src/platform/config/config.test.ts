@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { stringify } from 'yaml'
 import { parseConfig } from './config.ts'
-import { load, ORDERS, problemAt, refused } from './fixtures.ts'
+import { load, MASTER_KEY, ORDERS, problemAt, refused } from './fixtures.ts'
 import { loadConfig } from './load.ts'
+
+const OLD_KEY = 'h4xCq2n0oJtqk5sWm8vJx3y6b9e1c4f7a0d2g5j8l1o='
 
 describe('defaults and precedence', () => {
   it('an empty directory and an empty environment give the documented defaults', () => {
@@ -29,6 +31,24 @@ describe('defaults and precedence', () => {
       sessionSettings: 'auto',
     })
     expect(config.redis).toEqual({ url: undefined, deadlineMs: 250 })
+    expect(config.secrets).toEqual({ masterKey: [] })
+    expect(config.egress).toEqual({ allow: [] })
+    expect(config.events).toEqual({ retentionDays: 30, eventBytesMax: 262_144, types: 'open' })
+    expect(config.delivery).toEqual({
+      underWayMax: 1_024,
+      attemptsRetentionDays: 30,
+      deadLettersRetentionDays: 90,
+      parkedDaysMax: 90,
+    })
+    expect(config.webhooks).toEqual({
+      secretMaxAgeDays: 90,
+      secretOverlapHours: 24,
+      rotateSecrets: false,
+      pauseAfterFailingHours: 120,
+      goneAfterMissing: 20,
+      orphanAfterDays: 30,
+    })
+    expect(config.deferred).toEqual({ retentionDays: 7, responseBytesMax: 1_048_576 })
     expect([config.upstreams, config.routes, config.file, config.warnings]).toEqual([[], [], undefined, []])
   })
 
@@ -98,6 +118,7 @@ describe('defaults and precedence', () => {
       REDIS_URL: 'rediss://:pw@cache:7000/3',
       LOG_LEVEL: 'error',
       LOG_FORMAT: 'json',
+      RIPSTOP_MASTER_KEY: `${MASTER_KEY}, ${OLD_KEY}`,
     })
     expect(config.server).toMatchObject({
       host: '::1',
@@ -121,6 +142,7 @@ describe('defaults and precedence', () => {
     expect(config.postgres.url?.password?.reveal()).toBe('a/b@long')
     expect(config.redis.url).toMatchObject({ host: 'cache', port: 7000, tls: true, database: 3 })
     expect(config.log).toEqual({ level: 'error', format: 'json' })
+    expect(config.secrets.masterKey.map((key) => key.reveal())).toEqual([MASTER_KEY, OLD_KEY])
     expect(config.warnings).toHaveLength(1) // plain http in production
   })
 
@@ -132,13 +154,16 @@ describe('defaults and precedence', () => {
         ['0.0.0.0', 'development'],
         ['127.0.0.1', 'production'],
       ] as const
-    ).map(([HOST, RIPSTOP_ENV]) => load(undefined, { HOST, RIPSTOP_ENV }).access.mode)
+    ).map(([HOST, RIPSTOP_ENV]) => load(undefined, { HOST, RIPSTOP_ENV, RIPSTOP_MASTER_KEY: MASTER_KEY }).access.mode)
     expect(modes).toEqual(['open', 'open', 'keys', 'keys'])
   })
 
   it('NODE_ENV=test is development, and RIPSTOP_ENV wins over NODE_ENV', () => {
     expect(load(undefined, { NODE_ENV: 'test' }).server.environment).toBe('development')
-    expect(load(undefined, { NODE_ENV: 'test', RIPSTOP_ENV: 'production' }).server.environment).toBe('production')
+    expect(
+      load(undefined, { NODE_ENV: 'test', RIPSTOP_ENV: 'production', RIPSTOP_MASTER_KEY: MASTER_KEY }).server
+        .environment,
+    ).toBe('production')
     expect(
       problemAt(
         refused(() => load(undefined, { NODE_ENV: 'staging' })),

@@ -55,6 +55,15 @@ export interface Config {
   /** Without `url` there is no Redis. */
   readonly redis: Omit<Camelized<Settings['redis']>, 'url'> & { readonly url: RedisUrl | undefined }
   readonly log: Camelized<Settings['log']>
+  readonly secrets: {
+    /** Base64 of 32 bytes each; the first one seals. Empty only in development. */
+    readonly masterKey: readonly Secret[]
+  }
+  readonly egress: Camelized<Settings['egress']>
+  readonly events: Camelized<Settings['events']>
+  readonly delivery: Camelized<Settings['delivery']>
+  readonly webhooks: Camelized<Settings['webhooks']>
+  readonly deferred: Camelized<Settings['deferred']>
   readonly upstreams: readonly UpstreamConfig[]
   readonly routes: readonly RouteConfig[]
   /** The file that was read. */
@@ -170,7 +179,7 @@ function convertText(text: string, expected: string): unknown {
 
 function toConfig(settings: Settings, input: ConfigInput, rest: Pick<Config, 'warnings' | 'sources'>): Config {
   const mode = accessModeOf(settings)
-  const { server, postgres, redis, log } = settings
+  const { server, postgres, redis, log, secrets, egress, events, delivery, webhooks, deferred } = settings
   const upstreams = Object.entries(settings.upstreams).map(([name, upstream]) => toUpstream(name, upstream))
   return {
     server: { ...camelized(server), stateDir: stateDirOf(server.state_dir, input) },
@@ -178,6 +187,12 @@ function toConfig(settings: Settings, input: ConfigInput, rest: Pick<Config, 'wa
     postgres: { ...camelized(postgres), url: postgres.url },
     redis: { ...camelized(redis), url: redis.url },
     log: camelized(log),
+    secrets: camelized(secrets),
+    egress: camelized(egress),
+    events: camelized(events),
+    delivery: camelized(delivery),
+    webhooks: camelized(webhooks),
+    deferred: camelized(deferred),
     upstreams,
     routes: settings.routes.map((route): RouteConfig => {
       const upstream = settings.upstreams[route.upstream] as UpstreamSettings // checked above

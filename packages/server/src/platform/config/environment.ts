@@ -5,7 +5,7 @@ import { closest } from './spelling.ts'
 
 export type Variables = Readonly<Record<string, string | undefined>>
 
-type Section = 'server' | 'postgres' | 'redis' | 'log'
+type Section = 'server' | 'postgres' | 'redis' | 'log' | 'secrets'
 
 /** Earlier rows win. */
 const SETTINGS_OF_VARIABLES: readonly (readonly [variable: string, section: Section, setting: string])[] = [
@@ -21,6 +21,7 @@ const SETTINGS_OF_VARIABLES: readonly (readonly [variable: string, section: Sect
   ['REDIS_URL', 'redis', 'url'],
   ['LOG_LEVEL', 'log', 'level'],
   ['LOG_FORMAT', 'log', 'format'],
+  ['RIPSTOP_MASTER_KEY', 'secrets', 'master_key'],
 ]
 
 /** Names the file to read. */

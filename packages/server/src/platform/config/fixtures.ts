@@ -10,6 +10,9 @@ import { createSettingsSchema } from './settings.ts'
 
 export const CANARY = 'hunter2canary'
 
+/** Worth nothing outside of tests. */
+export const MASTER_KEY = 'uYtTzGq4mT0qZ1m1m7l0nQ3rJrX4q7bq8x5c8w1pV2E='
+
 export const ORDERS = { orders: { url: 'http://127.0.0.1:4001' } }
 
 /** Loads `text` as /srv/app/ripstop.yaml; undefined: there is none. */

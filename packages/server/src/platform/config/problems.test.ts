@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { stringify } from 'yaml'
 import { describeConfig } from './describe.ts'
-import { CANARY, LEAVES, load, problemAt, refused, treeWith } from './fixtures.ts'
+import { CANARY, LEAVES, load, MASTER_KEY, problemAt, refused, treeWith } from './fixtures.ts'
 import type { Path } from './schema-reading.ts'
 import { Secret } from './secret.ts'
 
@@ -120,6 +120,7 @@ describe('problems', () => {
       'TRUST_PROXY',
       'LOG_LEVEL',
       'RIPSTOP_ROLES',
+      'RIPSTOP_MASTER_KEY',
     ]) {
       const { message, problems } = refused(() => load(undefined, { [variable]: `x://u:${secret}@ ${secret}` }))
       expect(message, variable).not.toContain(secret)
@@ -128,7 +129,11 @@ describe('problems', () => {
   })
 
   it('CF2: a Secret shows its value only when asked', () => {
-    const config = load(undefined, { DATABASE_URL: `postgres://app:${CANARY}@h/db`, REDIS_URL: `redis://:${CANARY}@h` })
+    const config = load(undefined, {
+      DATABASE_URL: `postgres://app:${CANARY}@h/db`,
+      REDIS_URL: `redis://:${CANARY}@h`,
+      RIPSTOP_MASTER_KEY: MASTER_KEY,
+    })
     const { inspect } = process.getBuiltinModule('node:util')
     for (const shown of [
       JSON.stringify(config),
@@ -137,6 +142,7 @@ describe('problems', () => {
       `${new Secret(CANARY)}`,
     ]) {
       expect(shown).not.toContain(CANARY)
+      expect(shown).not.toContain(MASTER_KEY)
     }
     expect(config.postgres.url?.password?.reveal()).toBe(CANARY)
   })

@@ -5,9 +5,7 @@
 
 import { z } from 'zod'
 import {
-  type Complaint,
   isPlainPath,
-  type Parsed,
   PLAIN_PATH,
   parseOrigin,
   parsePostgresUrl,
@@ -15,42 +13,20 @@ import {
   parseTrustedProxies,
   parseUpstreamUrl,
 } from './addresses.ts'
+import {
+  deferredSettings,
+  deliverySettings,
+  egressSettings,
+  eventsSettings,
+  secretsSettings,
+  webhooksSettings,
+} from './delivery-settings.ts'
+import { address, addresses, DAY_MS, duration, meta, number, TEXT_MAX, whole } from './setting-kinds.ts'
 
 export const ROLES = ['edge', 'work'] as const
 export const UPSTREAMS_MAX = 256
 export const ROUTES_MAX = 1_024
-const DAY_MS = 86_400_000
-const TEXT_MAX = 4_096
-
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const
-
-/** The schema's metadata beside its description: `examples` feed both editors and problems. */
-const meta = (description: string, ...examples: readonly string[]) => ({ description, examples: [...examples] })
-
-const whole = (least: number, most: number, description: string) => z.int().min(least).max(most).describe(description)
-const number = (least: number, most: number, description: string) =>
-  z.number().min(least).max(most).describe(description)
-const duration = (mostMs: number, description: string) => whole(1, mostMs, `${description}, ms.`)
-
-/** A text that `parse` turns into a domain value, or complains about. */
-const address = <T>(parse: (text: string) => Parsed<T>) =>
-  z
-    .string()
-    .max(TEXT_MAX)
-    .transform((text, context) => settle(parse(text), context))
-
-function settle<T>(parsed: Parsed<T>, context: z.core.$RefinementCtx): T {
-  if ('value' in parsed) return parsed.value
-  const { wrong, instead }: Complaint = parsed
-  context.addIssue({ code: 'custom', message: wrong, params: { instead } })
-  return z.NEVER
-}
-
-const trustedProxies = () =>
-  z.union([z.string().max(TEXT_MAX), z.array(z.string().max(64)).max(64)]).transform((given, context) => {
-    const words = typeof given === 'string' ? given.split(',').map((word) => word.trim()) : given
-    return settle(parseTrustedProxies(words), context)
-  })
 
 const host = (description: string) =>
   z
@@ -67,7 +43,7 @@ const serverSettings = () =>
       .max(256)
       .default([])
       .describe('Web origins that browsers may call from. * is refused in production.'),
-    trust_proxy: trustedProxies()
+    trust_proxy: addresses(parseTrustedProxies, 64)
       .prefault('none')
       .meta(
         meta(
@@ -264,6 +240,12 @@ export function createSettingsSchema() {
     postgres: postgresSettings().prefault({}).describe('The durable truth.'),
     redis: redisSettings().prefault({}).describe('Shared rate limits and fan-out; optional.'),
     log: logSettings().prefault({}).describe('What is written to stdout.'),
+    secrets: secretsSettings().prefault({}).describe('What secrets are kept under.'),
+    egress: egressSettings().prefault({}).describe("Requests to strangers' addresses."),
+    events: eventsSettings().prefault({}).describe('What is published.'),
+    delivery: deliverySettings().prefault({}).describe('The engine that sends, repeats and remembers.'),
+    webhooks: webhooksSettings().prefault({}).describe('Endpoints and their secrets.'),
+    deferred: deferredSettings().prefault({}).describe('Requests that are answered later (Prefer: respond-async).'),
     upstreams: z
       .record(z.string().regex(/^[a-z][a-z0-9_-]{0,62}$/), upstreamSettings())
       .default({})

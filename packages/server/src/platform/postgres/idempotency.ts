@@ -23,6 +23,8 @@ export interface Once<Response> {
   readonly idempotency: { readonly key: string; readonly requestSha256: Buffer } | undefined
   /** What is answered and recorded. It must not hold a secret. */
   readonly response: Response
+  /** Parts that `effect` may refer to, and which may refer to `once`. */
+  readonly before?: readonly Part[]
   /** Selects its rows `from once`, and gives back at least one row if it had an effect. */
   readonly effect: Omit<Part, 'name'>
   /** Further parts, which may refer to `effect`. */
@@ -63,7 +65,8 @@ export async function runOnce<Response>(
 }
 
 function createStatement<Response>(once: Once<Response>, claimId: string) {
-  const { tenantId, idempotency, response, effect, also = [], retentionMs = IDEMPOTENCY_RETENTION_MS } = once
+  const { tenantId, idempotency, response, effect, before = [], also = [] } = once
+  const { retentionMs = IDEMPOTENCY_RETENTION_MS } = once
   const claimed: Part = {
     name: 'claimed',
     text: `
@@ -93,7 +96,7 @@ function createStatement<Response>(once: Once<Response>, claimId: string) {
   const main = `
     select case when exists (select from claimed) and not exists (select from effect) then ripstop.take_back_claim()
                 else (select count(*)::integer from effect) end as effects`
-  return composeStatement([claimed, gate, { name: 'effect', ...effect }, ...also], main)
+  return composeStatement([claimed, gate, ...before, { name: 'effect', ...effect }, ...also], main)
 }
 
 async function countEffects(pool: Queryable, ctx: Ctx, text: string, values: readonly unknown[]): Promise<number> {

@@ -23,6 +23,8 @@ export interface LeaseTerms {
 export interface Held {
   /** Runs `part`, which selects its work `from held` too; undefined: the lease was lost, and nothing was changed. */
   readonly run: <Row>(ctx: Ctx, part: Omit<Part, 'name'>) => Promise<readonly Row[] | undefined>
+  /** The part `held`, for a statement of the holder's own: it has a row while the lease is held. */
+  readonly fence: Part
 }
 
 /**
@@ -38,7 +40,8 @@ export async function withLease<T>(
   const epoch = await claim(link, ctx, terms)
   if (epoch === undefined) return undefined
   try {
-    return await work({ run: (ctx, part) => runHeld(link, ctx, terms.name, epoch, part) })
+    const fence = fenceOf(terms.name, epoch)
+    return await work({ fence, run: (ctx, part) => runHeld(link, ctx, fence, part) })
   } finally {
     // In time of its own: a holder that is told to stop lets go, too.
     using limit = background(ctx.env).within(RELEASE_MS)
@@ -69,19 +72,21 @@ async function release(link: Link<PostgresPool>, ctx: Ctx, name: string, epoch: 
   await link.call(ctx, (pool, ctx) => pool.query(ctx, text, [name, epoch]), { idempotent: true })
 }
 
-async function runHeld<Row>(
-  link: Link<PostgresPool>,
-  ctx: Ctx,
-  name: string,
-  epoch: string,
-  part: Omit<Part, 'name'>,
-): Promise<readonly Row[] | undefined> {
-  // The row is locked while the statement runs, so that a claim in this moment waits for it (LS2).
-  const held: Part = {
+/** The row is locked while the statement runs, so that a claim in this moment waits for it (LS2). */
+function fenceOf(name: string, epoch: string): Part {
+  return {
     name: 'held',
     text: 'select 1 from ripstop.leases where name = $1 and epoch = $2::bigint and expires_at > now() for share',
     values: [name, epoch],
   }
+}
+
+async function runHeld<Row>(
+  link: Link<PostgresPool>,
+  ctx: Ctx,
+  held: Part,
+  part: Omit<Part, 'name'>,
+): Promise<readonly Row[] | undefined> {
   const main = `select exists (select from held) as held, (select coalesce(json_agg(work), '[]') from work) as rows`
   const { text, values } = composeStatement([held, { name: 'work', ...part }], main)
   const { rows } = await link.call(ctx, (pool, ctx) =>

@@ -111,7 +111,9 @@ describe('migrations', () => {
     await rename(join(overtaken, '0003-idempotency.sql'), join(overtaken, '9000-idempotency.sql'))
     await mesh.query('update ripstop.migrations set version = 9000 where version = 3')
     await writeFile(join(overtaken, '0003-new.sql'), 'select 1;')
-    expect((await failure(apply(overtaken)))?.message).toBe('migration 3 (new) appeared after migration 9000 was applied')
+    expect((await failure(apply(overtaken)))?.message).toBe(
+      'migration 3 (new) appeared after migration 9000 was applied',
+    )
   })
 
   test('MG3: line ends of another system are no change', async () => {

@@ -1,4 +1,6 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 
@@ -36,7 +38,27 @@ const METRICS: Readonly<Record<string, readonly string[]>> = {
   postgres_up: [],
   redis_up: [],
   rate_limited_total: ['route', 'by'],
+  deliveries_total: ['kind', 'outcome'],
+  delivery_lag_seconds_bucket: ['le'],
+  delivery_shards_owned: [],
+  delivery_may_repeat_total: [],
+  events_total: ['via', 'outcome'],
+  events_outbox_lag_seconds: [],
+  webhook_filter_errors_total: [],
 }
+const SRC = new URL('../..', import.meta.url)
+const KERNEL = new URL('../../../../kernel/src', import.meta.url)
+
+function readSources(folder: URL): string {
+  return [folder, KERNEL]
+    .flatMap((root) =>
+      readdirSync(root, { recursive: true, encoding: 'utf8' })
+        .filter((name) => name.endsWith('.ts') && !name.includes('.test.'))
+        .map((name) => readFileSync(join(fileURLToPath(root), name), 'utf8')),
+    )
+    .join('\n')
+}
+
 const OF_PROMETHEUS = ['instance', 'job']
 
 const metricsOf = (expr: string): readonly string[] =>
@@ -103,5 +125,19 @@ describe('alert rules', () => {
     ]) {
       expect(named).toContain(metric)
     }
+  })
+
+  it('cover what issue 3 asks for', () => {
+    const named = new Set(alerts.flatMap(({ expr }) => metricsOf(expr)))
+    for (const metric of ['deliveries_total', 'delivery_lag_seconds_bucket', 'delivery_shards_owned'])
+      expect(named).toContain(metric)
+    for (const metric of ['events_outbox_lag_seconds', 'events_total', 'delivery_may_repeat_total'])
+      expect(named).toContain(metric)
+  })
+
+  it('name only metrics that the code registers', () => {
+    const sources = readSources(SRC)
+    for (const metric of Object.keys(METRICS))
+      expect(sources, metric).toMatch(new RegExp(`['"\`]${metric.replace(/_bucket$/, '')}['"\`]`))
   })
 })

@@ -1,0 +1,6 @@
+export type { Answer, Delivery, DeliveryKind, NewDelivery, Settled, Target } from './kind.ts'
+export { deliveriesPart, overflowPart } from './publishing-store.ts'
+export type { DeliverySettings } from './settings.ts'
+export { startDelivery } from './start.ts'
+export { undoneCondition } from './undone-store.ts'
+export { createDeliveryReader, type DeliveryReader, startDeliveryReading } from './reading.ts'

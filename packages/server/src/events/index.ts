@@ -1,0 +1,6 @@
+export type { EventConsumer, NewEvent, Plan } from './consumer.ts'
+export { startOutbox } from './outbox.ts'
+export type { Publish, PublishResult } from './publishing.ts'
+export { createEventsUpkeep } from './retention.ts'
+export { type Events, startEvents } from './start.ts'
+export { type EventBody, readBodies, readEvents, type StoredEvent } from './store.ts'

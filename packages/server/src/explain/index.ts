@@ -1,0 +1,2 @@
+export { checkDelivery } from './check-store.ts'
+export { createExplainRoutes } from './routes.ts'

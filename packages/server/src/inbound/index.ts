@@ -1,0 +1,1 @@
+export { createInbound, type Inbound, type InboundDeps } from './start.ts'

@@ -1,0 +1,1 @@
+export { createWebhooksPageRoutes } from './routes.ts'

@@ -1,0 +1,6 @@
+export type { Endpoint } from './endpoint.ts'
+export { createMatch, type Match } from './explain.ts'
+export { createWebhookRoutes } from './routes.ts'
+export { WEBHOOK_DEFAULTS, type WebhookSettings } from './settings.ts'
+export { createWebhooks, startWebhookWork, type Webhooks } from './start.ts'
+export { currentPart, readEndpoint } from './store.ts'

@@ -1,0 +1,78 @@
+// Receivers in the graph of the mesh: a link for each tenant, up to LINKS_MAX of them, and one for all the others.
+// What such a link proves is little, and it says no more: that of the receivers of this tenant that were tried, some answered since all
+// of them were silent. Nobody's server is called to find that out; the proof is the deliveries themselves. So nothing passes
+// through these links, and nothing is refused by them: whether one endpoint is tried is its own breaker's business, in the engine.
+// Invariants:
+//   WK12. A tenant's link is down only while every receiver that was tried since the last answer was silent; the first answer heals it.
+
+import { type Adapter, type Link, type Mesh, RipstopError } from '@ripstop/kernel'
+import type { Presence } from './answer.ts'
+
+const LINKS_MAX = 64
+const OTHERS = 'others'
+/** So many in a row without any answer: then it is not one receiver that is away. */
+const SILENT_MAX = 20
+
+interface Pulse {
+  silentInARow: number
+  why: string
+}
+
+export interface WebhookLinks {
+  /** An attempt of the tenant's was answered, or was not. */
+  readonly heard: (tenantId: string, presence: Presence, why: string | undefined) => void
+}
+
+export function createWebhookLinks({ mesh }: { readonly mesh: Mesh }): WebhookLinks {
+  const groups = new Map<string, { readonly link: Link<Pulse>; readonly pulse: Pulse }>()
+  const groupOf = (tenantId: string) => {
+    const name = groups.has(tenantId) || groups.size < LINKS_MAX ? tenantId : OTHERS
+    const known = groups.get(name)
+    if (known !== undefined) return known
+    const pulse: Pulse = { silentInARow: 0, why: '' }
+    const link = mesh.link(`webhooks.${name}`, createAdapter(name, pulse), GUARANTEES, {
+      name: 'receivers of webhooks',
+      kind: 'service',
+    })
+    link.start()
+    const made = { link, pulse }
+    groups.set(name, made)
+    return made
+  }
+  return {
+    heard: (tenantId, presence, why) => {
+      const { link, pulse } = groupOf(tenantId)
+      if (presence === 'there') {
+        if (pulse.silentInARow >= SILENT_MAX) link.wake()
+        pulse.silentInARow = 0
+        return
+      }
+      pulse.why = why ?? ''
+      pulse.silentInARow++
+      if (pulse.silentInARow === SILENT_MAX) link.suspect('no receiver answers')
+    },
+  }
+}
+
+const GUARANTEES = {
+  deadlineMs: 60_000,
+  heartbeatMs: 5_000,
+  backoffCapMs: 5_000,
+  recoverWithinMs: 10_000,
+  breaker: 'none',
+} as const
+
+function createAdapter(name: string, pulse: Pulse): Adapter<Pulse> {
+  return {
+    kind: 'webhooks',
+    target: name === OTHERS ? 'receivers of the other tenants' : `receivers of tenant ${name}`,
+    sharedFate: false,
+    open: () => Promise.resolve(pulse),
+    probe: ({ silentInARow, why }) => {
+      if (silentInARow < SILENT_MAX) return Promise.resolve()
+      return Promise.reject(new RipstopError('LINK_LOST', `${silentInARow} attempts in a row had no answer: ${why}`))
+    },
+    close: () => undefined, // there is nothing to close
+    fault: () => undefined,
+  }
+}
