@@ -22,13 +22,15 @@ const IMPORTS: readonly (readonly [area: RegExp, allowed: readonly string[]])[] 
   [/^packages\/kernel\/src\/adapters\/websocket\//, ['node:', 'ws']],
   [/^packages\/kernel\//, []], // runs in a browser
   [/^packages\/protocol\//, ['@ripstop/kernel', 'zod']], // and so does this
+  [/^packages\/sdk\//, ['node:']], // nothing that a receiver would have to install
   [/^packages\/faults\//, ['node:', '@ripstop/kernel']],
   [
     /^packages\/server\//,
     ['node:', '@ripstop/kernel', '@ripstop/kernel/postgres', '@ripstop/kernel/redis', '@ripstop/kernel/http']
       .concat(['@ripstop/kernel/websocket', '@ripstop/protocol', '@ripstop/faults'])
       .concat(['fastify', 'ioredis', 'pg', 'pino', 'undici', 'ws', 'yaml', 'zod'])
-      .concat(['ajv', 'ajv/dist/2020.js', 'ajv-formats', 're2js', '@marcbachmann/cel-js']),
+      .concat(['ajv', 'ajv/dist/2020.js', 're2js', 'ajv-formats/dist/formats.js'])
+      .concat(['@marcbachmann/cel-js', '@marcbachmann/cel-js/serialize']),
   ],
 ]
 
@@ -57,22 +59,21 @@ const SERVER: Readonly<Record<string, readonly string[]>> = {
     'platform/postgres',
     'platform/telemetry',
   ]),
+  'webhooks-page': ['platform/http'],
   explain: ['access', 'delivery', 'events', 'webhooks', 'platform/http', 'platform/postgres'],
   gateway: ['platform/telemetry', 'platform/under-way'],
   health: ['platform/http'],
   upkeep: ['platform/pause', 'platform/postgres', 'platform/telemetry'],
-  'api-docs': ['access', 'gateway', 'health', 'platform/http', 'platform/postgres'],
+  'api-docs': ['access', 'api', 'gateway', 'health', 'platform/http', 'platform/postgres'],
   supervisor: ['health', 'platform/config', 'platform/postgres', 'platform/telemetry'],
-  process: [
-    'access',
-    'api-docs',
-    'gateway',
-    'health',
-    'supervisor',
-    'upkeep',
-    'platform/config',
+  api: ['deferred', 'delivery', 'events', 'explain', 'inbound', 'replays', 'webhooks', 'webhooks-page'].concat([
     'platform/http',
-  ].concat(['platform/postgres', 'platform/redis', 'platform/telemetry']),
+    'platform/sealing',
+  ]),
+  process: ['access', 'api', 'api-docs', 'deferred', 'delivery', 'events', 'explain', 'gateway', 'health', 'inbound']
+    .concat(['replays', 'supervisor', 'upkeep', 'webhooks', 'webhooks-page'])
+    .concat(['platform/config', 'platform/egress', 'platform/http', 'platform/postgres', 'platform/redis'])
+    .concat(['platform/sealing', 'platform/telemetry']),
   cli: ['access', 'supervisor', 'platform/config', 'platform/postgres', 'platform/telemetry'],
   'main.ts': ['cli', 'process'],
 }
@@ -80,29 +81,37 @@ const SERVER: Readonly<Record<string, readonly string[]>> = {
 /** The server's error codes: imported for its effect by whoever throws one of them first. */
 const SERVER_CODES = 'packages/server/src/platform/codes.ts'
 
-/** Every table, and the only files that name it. */
+/**
+ * Every table, and who names it: a module, in its `store.ts` or `<noun>-store.ts` files, or one file. `explain` only reads: it proves
+ * that what several modules hold fits together.
+ */
 const TABLES: Readonly<Record<string, readonly string[]>> = {
-  tenants: ['access/store.ts'],
-  api_keys: ['access/store.ts'],
-  audit_log: ['access/store.ts', 'access/audit.ts'],
+  tenants: ['access'],
+  api_keys: ['access'],
+  audit_log: ['access', 'access/audit.ts'],
   idempotency: ['platform/postgres/idempotency.ts'],
   leases: ['platform/postgres/lease.ts'],
-  event_types: ['events/store.ts'],
-  events: ['events/store.ts'],
-  event_keys: ['events/store.ts'],
-  outbox: ['events/store.ts'],
-  rejected_events: ['events/store.ts'],
-  deliveries: ['delivery/store.ts', 'delivery/reading-store.ts', 'delivery/dead-letter-store.ts'],
-  attempts: ['delivery/store.ts', 'delivery/reading-store.ts'],
-  dead_letters: ['delivery/store.ts', 'delivery/reading-store.ts', 'delivery/dead-letter-store.ts'],
-  delivery_shards: ['delivery/store.ts'],
-  delivery_workers: ['delivery/store.ts'],
-  endpoints: ['webhooks/store.ts'],
-  endpoint_secrets: ['webhooks/store.ts'],
-  endpoint_revisions: ['webhooks/store.ts'],
-  replay_jobs: ['replays/store.ts'],
-  deferred_requests: ['deferred/store.ts'],
-  inbound_sources: ['inbound/store.ts'],
+  event_types: ['events'],
+  events: ['events', 'explain'],
+  event_keys: ['events', 'explain'],
+  outbox: ['events', 'explain'],
+  rejected_events: ['events', 'explain'],
+  deliveries: ['delivery', 'explain'],
+  attempts: ['delivery', 'explain'],
+  dead_letters: ['delivery', 'explain'],
+  delivery_shards: ['delivery', 'explain'],
+  delivery_workers: ['delivery'],
+  endpoints: ['webhooks', 'explain'],
+  endpoint_secrets: ['webhooks', 'explain'],
+  endpoint_revisions: ['webhooks'],
+  replay_jobs: ['replays'],
+  deferred_requests: ['deferred'],
+  inbound_sources: ['inbound'],
+}
+
+function isHome(home: string, file: string): boolean {
+  if (home.endsWith('.ts')) return home === file
+  return file.startsWith(`${home}/`) && /^([\w-]+-)?store\.ts$/.test(file.slice(home.length + 1))
 }
 
 /** Ambient things, and the only files that touch them. */
@@ -110,7 +119,7 @@ const AMBIENT: readonly { readonly what: string; readonly pattern: RegExp; reado
   {
     what: 'the time',
     pattern: /\bDate\.now\b|\bnew Date\(\)|\bperformance\.now\b/,
-    homes: ['packages/kernel/src/clock.ts'],
+    homes: ['packages/kernel/src/clock.ts', 'packages/sdk/src/webhooks/clock.ts'],
   },
   { what: 'chance', pattern: /\bMath\.random\b|\brandomUUID\b/, homes: ['packages/kernel/src/ids.ts'] },
   { what: 'timers', pattern: /(?<![.\w])set(Timeout|Interval)\b/, homes: ['packages/kernel/src/clock.ts'] },
@@ -309,7 +318,9 @@ describe('dialect and size', () => {
 test('a table is named in its home alone', () => {
   const migrations = readSources(ROOT, ['packages/server/migrations'], ['.sql'])
   const tables = migrations.flatMap(({ text }) =>
-    [...text.matchAll(/create table (?:if not exists )?ripstop\.(\w+)/gi)].map((match) => match[1] as string),
+    [...text.matchAll(/create table (?:if not exists )?ripstop\.(\w+)(?! partition of)\b/gi)].map(
+      (match) => match[1] as string,
+    ),
   )
   expect(tables.length).toBeGreaterThan(3)
   const violations: string[] = []
@@ -319,7 +330,7 @@ test('a table is named in its home alone', () => {
     for (const source of products) {
       if (!new RegExp(`\\bripstop\\.${table}\\b`).test(source.text)) continue
       const inside = source.path.replace('packages/server/src/', '')
-      if (homes?.includes(inside) !== true) violations.push(`${source.path}: ${table}`)
+      if (homes?.some((home) => isHome(home, inside)) !== true) violations.push(`${source.path}: ${table}`)
     }
   }
   expectOnlyKnown('tables', violations)

@@ -141,7 +141,7 @@ export function lineAt(text: string, at: number): number {
 /** What a file imports or passes on, types included. */
 export function importsOf({ text, code }: SourceFile): Import[] {
   const imports: Import[] = []
-  for (const match of code.matchAll(/\b(?:from|import)\s*\(?\s*(['"])/g)) {
+  for (const match of code.matchAll(/(?<![.\w])(?:from\s*|import\s*\(?\s*)(['"])/g)) {
     const from = match.index + match[0].length
     const specifier = text.slice(from, endOfLiteral(text, match[1] as string, from - 1))
     imports.push({ specifier, line: lineAt(text, match.index) })

@@ -29,9 +29,12 @@ export async function backlog(stand: Stand, count: number): Promise<Part> {
   })
   let peakMb = 0
   const sampler = setInterval(() => {
-    void ours.workPid().then((pid) => {
-      if (pid > 0) peakMb = Math.max(peakMb, rssMb(pid))
-    })
+    ours
+      .workPid()
+      .then((pid) => {
+        if (pid > 0) peakMb = Math.max(peakMb, rssMb(pid))
+      })
+      .catch(() => {}) // it ended while we looked: the restart
   }, SAMPLE_MS)
   await untilProgress(receiver, Math.round(count * RESTART_AT))
   await ours.stopWork()

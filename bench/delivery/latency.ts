@@ -5,7 +5,7 @@ import { startRipstop } from './ours.ts'
 import { pause, type Stand, untilProgress } from './stand.ts'
 
 const PER_SECOND = 200
-const WARM_SECONDS = 2
+const WARM_SECONDS_MAX = 10
 
 export interface Part {
   readonly results: readonly Result[]
@@ -16,10 +16,11 @@ export async function latency(stand: Stand, seconds: number): Promise<Part> {
   await using ours = await startRipstop(stand)
   await ours.start()
   const { receiver } = stand
-  const warm = PER_SECOND * WARM_SECONDS
+  const warmSeconds = Math.min(WARM_SECONDS_MAX, seconds)
+  const warm = PER_SECOND * warmSeconds
   const count = PER_SECOND * seconds
   await receiver.ask('reset', warm + count)
-  await ours.publisher.ask('pace', { from: 0, perSecond: PER_SECOND, seconds: WARM_SECONDS, types: ours.types })
+  await ours.publisher.ask('pace', { from: 0, perSecond: PER_SECOND, seconds: warmSeconds, types: ours.types })
   const sentUs = await ours.publisher.ask<Float64Array>('pace', {
     from: warm,
     perSecond: PER_SECOND,

@@ -33,7 +33,8 @@ beforeEach((context) => tellOnFailure(context, mesh))
 test('without a command, and for an unknown one, every command is listed; only the second is a failure', async () => {
   const help = await runCli(['--help'])
   expect(help.code).toBe(0)
-  for (const command of ['up', 'config', 'graph', 'keys', 'fault']) expect(help.out).toContain(`ripstop ${command} `)
+  for (const command of ['up', 'config', 'graph', 'keys', 'fault', 'events', 'webhooks', 'inbound'])
+    expect(help.out).toContain(`ripstop ${command} `)
   const unknown = await runCli(['frobnicate'])
   expect([unknown.code, unknown.out]).toEqual([2, ''])
   expect(unknown.error).toContain('no such command: frobnicate')
@@ -46,6 +47,9 @@ test.each([
   ['config', ['config', 'check', '--frobnicate']],
   ['keys', ['keys', 'list', '--frobnicate']],
   ['fault', ['fault', '--frobnicate']],
+  ['events', ['events', 'types', 'list', '--frobnicate']],
+  ['webhooks', ['webhooks', 'endpoints', 'list', '--frobnicate']],
+  ['inbound', ['inbound', 'list', '--frobnicate']],
 ])('an unknown option of `%s` is named, with exit code 2 and no stack', async (_name, args) => {
   const { code, out, error } = await runCli(args)
   expect([code, out]).toEqual([2, ''])
@@ -171,6 +175,12 @@ access: { mode: hidden-6 }
 postgres: { url: "mysql://hidden:hidden-7@hidden/d", pool_size: 0, wait_ms: 0, deadline_ms: hidden-8, statement_timeout_ms: -5, session_settings: hidden-9 }
 redis: { url: "http://hidden-10", deadline_ms: 0 }
 log: { level: hidden-11, format: hidden-12 }
+secrets: { master_key: "hidden-22" }
+egress: { allow: ["hidden-23"] }
+events: { retention_days: 0, event_bytes_max: 1, types: hidden-24 }
+delivery: { under_way_max: 0, attempts_retention_days: 0, dead_letters_retention_days: 0, parked_days_max: 0 }
+webhooks: { secret_max_age_days: 0, secret_overlap_hours: 0, rotate_secrets: hidden-25, pause_after_failing_hours: 0, gone_after_missing: 0, orphan_after_days: 0 }
+deferred: { retention_days: 0, response_bytes_max: 1 }
 upstreams:
   one:
     url: "ftp://hidden-13"

@@ -58,7 +58,7 @@ async function run(): Promise<Outcome> {
   await using rig = await startRig({ seed })
   await rig.recover()
   const problems: string[] = []
-  const killer = startKiller(rig)
+  const killer = startKiller(rig, problems)
   const rounds = await breakAndHeal(rig, killer, problems)
   await killer.finish()
   const { unanswered } = rig.publishers
@@ -80,6 +80,7 @@ function keepLogs({ a, b }: Rig): void {
   say(`what the meshes said is in ${file}`)
 }
 
+/** Stops early if a mesh is gone: nothing that follows would mean anything. */
 async function breakAndHeal(rig: Rig, killer: Killer, problems: string[]): Promise<readonly Round[]> {
   const troubles = createTroubles(rig)
   const rounds: Round[] = []
@@ -92,11 +93,20 @@ async function breakAndHeal(rig: Rig, killer: Killer, problems: string[]): Promi
   })
   const endMs = performance.now() + minutes * MINUTE_MS
   let what: string[] = []
+  let ended: string | undefined
+  for (const [name, mesh] of Object.entries({ A: rig.a, B: rig.b }))
+    void mesh?.exited.then(() => {
+      ended ??= `mesh ${name} ended by itself: ${mesh.logs().slice(-500)}`
+    })
   // Healing and recovering take as long as they take: the order is the schedule's, the clock is not.
   let beforeMs = 0
   for (const event of events) {
     const isNewRound = what.length === 0 && event.action === 'inject'
     if (isNewRound && performance.now() > endMs) break
+    if (ended !== undefined) {
+      problems.push(ended)
+      break
+    }
     const dueMs = performance.now() + Math.min(event.atMs - beforeMs, 6_000)
     beforeMs = event.atMs
     await until('the time has come', () => performance.now() >= dueMs, 10_000)
@@ -155,7 +165,7 @@ interface Killer {
 }
 
 /** kill -9 of one or the other work process, at random moments. */
-function startKiller(rig: Rig): Killer {
+function startKiller(rig: Rig, problems: readonly string[]): Killer {
   const random = createSeededRandom(seed + 7)
   const everyMs = (minutes * MINUTE_MS) / Math.max(1, killsWanted) / 2
   let count = 0
@@ -163,7 +173,7 @@ function startKiller(rig: Rig): Killer {
   let isFinishing = false
   let resting: Promise<void> = Promise.resolve()
   const running = (async () => {
-    while (!isFinishing || count < killsWanted) {
+    while (!isFinishing || (count < killsWanted && problems.length === 0)) {
       const dueMs = performance.now() + everyMs * 2 * random()
       await until('the next kill', () => performance.now() > dueMs, everyMs * 3 + 1_000)
       if (isPaused) continue

@@ -18,6 +18,7 @@ export {
   registerErrorCodes,
   type Sent,
 } from './errors.ts'
+export { exposeMetrics, type MetricFamily, type MetricSource } from './exposition.ts'
 export type { Component, GraphLink, MeshGraph, Use } from './graph.ts'
 export { createGuarantees, type Guarantees, type GuaranteesInput } from './guarantees.ts'
 export { createId, createSeededRandom, type Random, systemRandom } from './ids.ts'

@@ -1,22 +1,21 @@
 // Metrics in slabs: every series is an index into one Float64Array, its labels rendered once when it is made, so that
-// counting costs an addition (5 ns; prom-client's labelled inc costs 0.3 us) and a scrape is one pass. Text format 0.0.4
-// of Prometheus.
+// counting costs an addition (5 ns; prom-client's labelled inc costs 0.3 us) and a scrape is one pass.
 // Invariants:
 //   MT1. A family holds at most SERIES_MAX series; the last is `overflow="true"`, which all further ones share, so no
 //        caller can grow memory through a label.
+//   MT3. A gauge that is NaN is not known, and not told.
+//   MT4. What is read of them has at most as many series as were asked for, and says how many it leaves out.
+
+import { exposeMetrics, HISTOGRAM_WIDTH, type MetricFamily, renderLabels, SECONDS_BOUNDS } from './exposition.ts'
 
 export type Labels = Readonly<Record<string, string>>
 
 export const SERIES_MAX = 2_000
 
-const SECONDS_BOUNDS: readonly number[] = [
-  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
-]
-
 interface Family {
   readonly name: string
   readonly help: string
-  readonly type: 'counter' | 'gauge' | 'histogram'
+  readonly type: MetricFamily['type']
   readonly series: Map<string, number> // rendered labels -> index of its first value
 }
 
@@ -24,6 +23,7 @@ export interface Counter {
   readonly add: (count: number) => void
 }
 export interface Gauge {
+  /** NaN: it is not known. */
   readonly set: (value: number) => void
 }
 
@@ -42,7 +42,7 @@ export class Histogram {
     while (bucket < SECONDS_BOUNDS.length && seconds > (SECONDS_BOUNDS[bucket] as number)) bucket++
     const index = this.#index
     values[index + bucket] = (values[index + bucket] as number) + 1
-    const sum = index + SECONDS_BOUNDS.length + 1
+    const sum = index + HISTOGRAM_WIDTH - 1
     values[sum] = (values[sum] as number) + seconds
   }
 }
@@ -74,7 +74,7 @@ export class Metrics {
 
   /** In seconds, with bounds from 0.5 ms to 30 s. */
   histogram(name: string, help: string, labels: Labels = {}): Histogram {
-    return new Histogram(this, this.#series(name, help, 'histogram', labels, SECONDS_BOUNDS.length + 2))
+    return new Histogram(this, this.#series(name, help, 'histogram', labels, HISTOGRAM_WIDTH))
   }
 
   /** Runs before every scrape, to set gauges that are read rather than counted. */
@@ -82,29 +82,37 @@ export class Metrics {
     this.#collectors.push(collector)
   }
 
-  /** The whole exposition, text format 0.0.4. */
-  text(): string {
+  /** All there is, in the order of its making; beyond `seriesMax` series, the last ones are left out (MT4). */
+  read(seriesMax = Number.POSITIVE_INFINITY): readonly MetricFamily[] {
     for (const collector of this.#collectors) collector()
-    const lines: string[] = []
+    let left = seriesMax
+    let leftOut = 0
+    const families: MetricFamily[] = []
     for (const family of this.#families.values()) {
-      lines.push(`# HELP ${family.name} ${escaped(family.help)}`, `# TYPE ${family.name} ${family.type}`)
-      for (const [labels, index] of family.series) {
-        if (family.type === 'histogram') this.#histogramLines(lines, family.name, labels, index)
-        else lines.push(`${family.name}${braced(labels)} ${spell(this.values[index] as number)}`)
-      }
+      const series = [...family.series].filter(
+        ([, index]) => family.type !== 'gauge' || !Number.isNaN(this.values[index]),
+      )
+      const told = series.slice(0, left)
+      left -= told.length
+      leftOut += series.length - told.length
+      if (told.length > 0) families.push(this.#copied(family, told))
     }
-    return `${lines.join('\n')}\n`
+    if (leftOut > 0) families.push({ ...LEFT_OUT, values: Float64Array.of(leftOut) })
+    return families
   }
 
-  #histogramLines(lines: string[], name: string, labels: string, index: number): void {
-    const more = labels === '' ? '' : `${labels},`
-    let count = 0
-    for (let bucket = 0; bucket <= SECONDS_BOUNDS.length; bucket++) {
-      count += this.values[index + bucket] as number
-      lines.push(`${name}_bucket{${more}le="${SECONDS_BOUNDS[bucket] ?? '+Inf'}"} ${count}`)
+  /** The whole exposition, text format 0.0.4. */
+  text(): string {
+    return exposeMetrics([{ labels: '', families: this.read() }])
+  }
+
+  #copied({ name, help, type }: Family, series: readonly (readonly [labels: string, index: number])[]): MetricFamily {
+    const width = type === 'histogram' ? HISTOGRAM_WIDTH : 1
+    const values = new Float64Array(series.length * width)
+    for (const [place, [, index]] of series.entries()) {
+      for (let value = 0; value < width; value++) values[place * width + value] = this.values[index + value] as number
     }
-    lines.push(`${name}_sum${braced(labels)} ${spell(this.values[index + SECONDS_BOUNDS.length + 1] as number)}`)
-    lines.push(`${name}_count${braced(labels)} ${count}`)
+    return { name, help, type, labels: series.map(([labels]) => labels), values }
   }
 
   #series(name: string, help: string, type: Family['type'], labels: Labels, width: number): number {
@@ -130,23 +138,14 @@ export class Metrics {
   }
 }
 
+const LEFT_OUT = {
+  name: 'metrics_series_left_out',
+  help: 'Series that this process counts and does not tell: they are too many',
+  type: 'gauge',
+  labels: [''],
+} as const
+
 function render(labels: Labels, full?: Family): string {
-  const rendered = Object.entries(labels)
-    .map(([name, value]) => `${name}="${escaped(value).replaceAll('"', '\\"')}"`)
-    .join(',')
+  const rendered = renderLabels(labels)
   return full === undefined || full.series.has(rendered) ? rendered : 'overflow="true"'
-}
-
-function escaped(text: string): string {
-  return text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')
-}
-
-/** As Prometheus spells a number. */
-function spell(value: number): string {
-  if (value === Number.POSITIVE_INFINITY) return '+Inf'
-  return value === Number.NEGATIVE_INFINITY ? '-Inf' : String(value)
-}
-
-function braced(labels: string): string {
-  return labels === '' ? '' : `{${labels}}`
 }

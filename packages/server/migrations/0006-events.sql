@@ -53,7 +53,7 @@ create table ripstop.outbox (
   tenant text,
   event jsonb not null,
   created_at timestamptz not null default now()
-);
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 
 -- Takes anything and never refuses, so that it can't fail the business change that it tells of.
 create function ripstop.publish(event jsonb, tenant text default null) returns bigint

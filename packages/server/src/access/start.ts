@@ -8,7 +8,7 @@ import { type AccessService, createAccessService } from './access.ts'
 import type { KeyEnvironment } from './api-key.ts'
 import { Authenticator } from './authenticator.ts'
 import { createAccessRoutes } from './routes.ts'
-import { touchKeys } from './store.ts'
+import { findLiveKeys, touchKeys } from './store.ts'
 import { createScopeList } from './tenant.ts'
 
 export const TOUCH_EVERY_MS = 60_000
@@ -29,6 +29,8 @@ export interface Access extends AsyncDisposable {
   readonly service: AccessService
   readonly authenticate: Authenticator['authenticate']
   readonly routes: readonly Route[]
+  /** Those of the tenant's keys that work now. */
+  readonly liveKeys: (ctx: Ctx, tenantId: string, keyIds: readonly string[]) => Promise<ReadonlySet<string>>
 }
 
 export function startAccess(deps: StartAccessDeps): Access {
@@ -54,6 +56,7 @@ export function startAccess(deps: StartAccessDeps): Access {
     service,
     authenticate: (headers, ctx) => authenticator.authenticate(headers, ctx),
     routes: createAccessRoutes(service),
+    liveKeys: (ctx, tenantId, keyIds) => findLiveKeys(link, ctx, tenantId, keyIds),
     [Symbol.asyncDispose]: async () => {
       unlisten()
       root.cancel()

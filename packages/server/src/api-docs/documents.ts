@@ -1,13 +1,14 @@
 // What is published of the API and kept in the repository: docs/openapi.json and docs/errors.md, both made from the code.
 
 import { join } from 'node:path'
-import { errorCodes } from '@ripstop/kernel'
+import { createEnv, errorCodes, Mesh } from '@ripstop/kernel'
 // Every package and module that has error codes of its own: they register them when they are loaded.
 import '@ripstop/faults'
 import '@ripstop/protocol'
 import '#gateway'
 import '#platform/postgres'
 import { createAccessRoutes } from '#access'
+import { startApi } from '#api'
 import { createHealthRoutes } from '#health'
 import { createOpenApi, type Route, withDocuments } from '#platform/http'
 
@@ -28,7 +29,21 @@ export function createOpenApiDocument(): PublishedDocument {
 
 /** Every route of the control API, to be described and not to be called: their modules are not there. */
 function createUnboundRoutes(): readonly Route[] {
-  return [...createAccessRoutes({} as never), ...createHealthRoutes({} as never)]
+  const env = createEnv()
+  const nothing = {} as never
+  const api = startApi({
+    env,
+    mesh: new Mesh(env),
+    link: nothing,
+    webhooks: { settings: {} } as never,
+    sealer: nothing,
+    consumers: [],
+    isStrict: () => false,
+    liveKeys: () => Promise.resolve(new Set()),
+    eventBytesMax: 262_144,
+    secretAgeMs: 0,
+  })
+  return [...createAccessRoutes(nothing), ...api.routes, ...createHealthRoutes(nothing)]
 }
 
 export function createErrorsDocument(): PublishedDocument {

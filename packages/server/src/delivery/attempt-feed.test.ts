@@ -90,19 +90,30 @@ describe('what listeners hear', () => {
     await using cluster = await startTestCluster()
     await migrateTestDatabase(cluster.url)
     await using own = await startTestMesh(cluster.url)
-    await using feed = start({ overlapMs: 200 }, own)
+    // The feed looks again only when the row is there: it was made long before, by a process that could not write it.
+    let mayLook = Promise.resolve()
+    const link = {
+      call: async (...given: Parameters<typeof own.link.call>) => mayLook.then(() => own.link.call(...given)),
+    }
+    await using feed = start({ overlapMs: 200, link: link as typeof own.link }, own)
     const listener = createListener()
     feed.listen(listener)
     const first = await addAttempt(own, '1', {})
     await until('it hears', () => listener.ids().length === 1)
     await cluster.kill('SIGKILL')
     await until('it is told', () => listener.news.some(({ type }) => type === 'interrupted'))
-    // Made now by a process that keeps it until it can be written.
     const attemptId = id()
+    const looking = Promise.withResolvers<void>()
+    mayLook = looking.promise
     await cluster.restart()
     await own.link.whenUp(own.ctx.within(20_000))
+    await until(
+      'it is older than the overlap',
+      () => Date.now() - Number.parseInt(attemptId.replace('-', '').slice(0, 12), 16) > 300,
+    )
     await addAttempt(own, '1', { attemptId })
-    await until('it hears again', () => listener.ids().length === 2)
+    looking.resolve()
+    await until('it hears again', () => listener.ids().length === 2, 20_000)
     expect(listener.ids()).toEqual([first, attemptId])
     expect(listener.news.filter(({ type }) => type === 'interrupted')).toHaveLength(1)
   })

@@ -31,6 +31,7 @@ export class Gate {
   #breaker: Breaker | undefined
   #bucket: TokenBucket | undefined
   #holdUntilMs = 0
+  #hasClosed = false
 
   constructor(targetId: string, random: Random) {
     this.targetId = targetId
@@ -46,6 +47,7 @@ export class Gate {
     return this.#target?.state === 'active'
   }
 
+  /** Something holds it back that must not be forgotten, although nothing waits for it now. */
   isHeld(nowMs: number): boolean {
     return this.#holdUntilMs > nowMs || this.#breaker?.state(nowMs) === 'open'
   }
@@ -56,7 +58,9 @@ export class Gate {
     this.#target = target
     if (target === undefined) return
     if (before === undefined || !areSame(before.breaker, target.breaker)) {
-      this.#breaker = new Breaker(target.breaker, nowMs, this.#random, () => undefined)
+      this.#breaker = new Breaker(target.breaker, nowMs, this.#random, (to) => {
+        this.#hasClosed = to === 'closed'
+      })
     }
     // Whoever makes it active again says that it is well.
     if (before?.state === 'parked' && target.state === 'active') this.#breaker?.reset(nowMs)
@@ -80,11 +84,13 @@ export class Gate {
     return { is: 'given', lease }
   }
 
-  /** One is no more under way; undefined: it tells nothing about the target. */
-  answered(lease: Lease, passed: boolean | undefined, nowMs: number): void {
+  /** One is no more under way; undefined: it tells nothing about the target. True: with it the breaker has closed. */
+  answered(lease: Lease, passed: boolean | undefined, nowMs: number): boolean {
     this.underWay--
+    this.#hasClosed = false
     if (passed === undefined) this.#breaker?.forget(lease)
     else this.#breaker?.settle(lease, passed, nowMs)
+    return this.#hasClosed
   }
 
   hold(untilMs: number): void {

@@ -77,6 +77,7 @@ export class Intake {
       this.#snapshot ??= await readSnapshot(link, ctx)
       if (this.#nowMs >= this.#sweepAtMs) await this.#sweepInTime(ctx)
       if (this.#nowMs >= this.#discoverAtMs) this.#snapshot = await this.#discover(ctx, this.#snapshot)
+      lanes.makeRoom()
       if (lanes.isHungry) await this.#readOn(ctx)
     } catch (error) {
       // The server may be another one now, where the snapshot means nothing.
@@ -113,7 +114,7 @@ export class Intake {
 
   async #sweep(ctx: Ctx): Promise<void> {
     const { lanes, shards, link, learn } = this.#deps
-    lanes.tidy()
+    lanes.tidy(this.#nowMs)
     lanes.readBegan()
     let place: SweepPlace | undefined = this.#sweepPlace
     while (place !== undefined) {

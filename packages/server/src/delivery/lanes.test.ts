@@ -192,6 +192,8 @@ describe('lanes', () => {
     put(all[0] as Lane)
     for (let count = 0; count < 9; count++) put(all[0] as Lane)
     expect(lanes.room).toBe(0)
+    expect(lanes.isHungry).toBe(false)
+    lanes.makeRoom()
     expect(lanes.isHungry).toBe(true)
     expect(lanes.room).toBeGreaterThan(40)
     expect(all[0]?.hasMore).toBe(true) // what it gave back is read again
@@ -224,6 +226,26 @@ describe('lanes', () => {
     owned.isLeaving = true
     expect(lanes.take(200)).toBeUndefined()
     expect(all[0]?.size).toBe(0)
+  })
+
+  test('LN4: when a probe closes the breaker of a target, its lanes go on at once', () => {
+    const breaker = { failureRate: 0.5, minimumCalls: 2, windowMs: 1_000, openMs: 100, openMsMax: 60_000, probes: 1 }
+    const { lanes, all, put } = createWorld([{ breaker }])
+    const fail = (nowMs: number, passed: boolean) => {
+      const item = lanes.take(nowMs) as Item
+      lanes.answered(item, passed, nowMs)
+      lanes.settled(item, undefined, nowMs)
+    }
+    for (let count = 0; count < 4; count++) put(all[0] as Lane)
+    fail(0, false)
+    fail(0, false)
+    expect(lanes.take(0)).toBeUndefined()
+    expect(all[0]?.size).toBe(2) // it opens for a short time: they stay
+    lanes.wake(100)
+    const probe = lanes.take(100) as Item
+    expect(lanes.take(100)).toBeUndefined()
+    lanes.answered(probe, true, 110)
+    expect(lanes.take(110)).toBeDefined()
   })
 
   test('what is due again later is read then, from its place on', () => {

@@ -87,18 +87,21 @@ export class Lanes {
     return this.bytes >= this.#limits.bytesMax ? 0 : Math.max(0, this.#limits.rowsMax - this.held.size)
   }
 
-  /** Something is to be read, and there is room for it. Lanes that took more than their share when they were few give it back. */
+  /** Something is to be read, and there is room for it. */
   get isHungry(): boolean {
-    if (this.hungry.size === 0) return false
+    const roomMin = Math.min(ROOM_MIN, this.laneRowsMax / 2)
+    return this.hungry.size > 0 && (this.room >= roomMin || this.held.size === 0)
+  }
+
+  /** Lanes that took more than their share when they were few give it back, if others need room. */
+  makeRoom(): void {
+    if (this.hungry.size === 0 || this.isHungry) return
     const { laneRowsMax } = this
-    const roomMin = Math.min(ROOM_MIN, laneRowsMax / 2)
-    if (this.room >= roomMin || this.held.size === 0) return true
     for (const lane of this.all()) {
       if (lane.size <= laneRowsMax) continue
       this.release(lane)
       this.feed(lane)
     }
-    return this.room >= roomMin
   }
 
   /** The lane has something new to be read; it will be, once it is low. */
@@ -207,7 +210,7 @@ export class Lanes {
   /** It was answered; undefined: that tells nothing about its target. */
   answered(item: Item, passed: boolean | undefined, nowMs: number): void {
     const { of } = item.lane
-    of.gate.answered(item.lease, passed, nowMs)
+    if (of.gate.answered(item.lease, passed, nowMs)) for (const lane of of.lanes) this.#unblock(lane)
     this.#requeueOne(of.waiting)
   }
 
@@ -255,16 +258,18 @@ export class Lanes {
     let nextMs = Number.POSITIVE_INFINITY
     for (const lane of this.#timed) {
       if (lane.nextDueMs <= nowMs) lane.becameDue()
-      if (lane.blockedMs <= nowMs) lane.blockedMs = 0
-      if (lane.blockedMs === 0) {
-        this.#queue(lane)
-        this.feed(lane)
-      }
+      if (lane.blockedMs <= nowMs) this.#unblock(lane)
       const laneMs = Math.min(lane.nextDueMs, lane.blockedMs > 0 ? lane.blockedMs : Number.POSITIVE_INFINITY)
       if (lane.isDropped || laneMs === Number.POSITIVE_INFINITY) this.#timed.delete(lane)
       else nextMs = Math.min(nextMs, laneMs)
     }
     this.nextWakeMs = nextMs
+  }
+
+  #unblock(lane: Lane): void {
+    lane.blockedMs = 0
+    this.#queue(lane)
+    this.feed(lane)
   }
 
   /** What is known of a target now. */
@@ -294,15 +299,13 @@ export class Lanes {
     this.#timed.delete(lane)
     lane.of.lanes.delete(lane)
     this.size--
-    // Counts of sends under way are the gate's: as long as there are some, the target stays.
-    if (lane.of.lanes.size === 0 && lane.of.gate.underWay === 0) this.targets.delete(lane.targetId)
   }
 
   /** Drops lanes that have nothing, and targets that nothing is left of. */
-  tidy(): void {
+  tidy(nowMs: number): void {
     for (const [targetId, { gate, lanes }] of this.targets) {
       for (const lane of [...lanes]) if (lane.isIdle) this.drop(lane)
-      if (lanes.size === 0 && gate.underWay === 0) this.targets.delete(targetId)
+      if (lanes.size === 0 && gate.underWay === 0 && !gate.isHeld(nowMs)) this.targets.delete(targetId)
     }
   }
 }

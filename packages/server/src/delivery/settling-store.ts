@@ -198,3 +198,29 @@ export async function bury(
   const done = await link.call(ctx, run, { idempotent: true })
   return done?.held === true ? done.buried : undefined
 }
+
+// Retention. For the holder of a lease of upkeep.
+
+/** The oldest day of attempts, if it ended longer ago than `afterMs`. */
+export function dropOldAttempts(afterMs: number): Omit<Part, 'name'> {
+  const text = `select ripstop.drop_old_attempts(now() - $1::float8 * interval '1 ms') as deleted from held`
+  return { text, values: [afterMs] }
+}
+
+/** Partitions for the days to come; it deletes nothing. */
+export function makeAttemptPartitions(daysAhead: number): Omit<Part, 'name'> {
+  return {
+    text: `select 0 * ripstop.make_partitions('attempts', $1::integer) as deleted from held`,
+    values: [daysAhead],
+  }
+}
+
+/** Dead letters that died longer ago than `afterMs`, at most `batch`; a row for each. */
+export function expireDeadLetters(afterMs: number, batch: number): Omit<Part, 'name'> {
+  const text = `
+    delete from ripstop.dead_letters where delivery_id = any (array(
+      select delivery_id from ripstop.dead_letters
+      where dead_at < now() - $1::float8 * interval '1 ms' and exists (select from held) limit $2 for update skip locked))
+    returning 1 as deleted`
+  return { text, values: [afterMs, batch] }
+}

@@ -4,7 +4,7 @@ import { migrateTestDatabase, startTestMesh, type TestMesh } from '../testing/me
 import { createTestDatabase, startTestCluster, type TestDatabase } from '../testing/postgres.ts'
 import { until } from '../testing/processes.ts'
 import { addTarget, countRows, createFakeKind, type FakeKind, newDeliveries, OK, publish } from './engine.fixture.ts'
-import type { Answer, Delivery, Target } from './kind.ts'
+import type { Answer, Delivery, NewDelivery, Target } from './kind.ts'
 import { type DeliveryDeps, startDelivery } from './start.ts'
 
 let database: TestDatabase
@@ -174,22 +174,58 @@ describe('the engine', () => {
     ])
   })
 
-  test('DL6: messages that can not be loaded for a while are loaded later; one that is gone makes a dead letter', async () => {
-    const target = addTarget(kind)
-    const deliveries = newDeliveries(target, 50)
+  test('DL6: messages that can not be loaded for a while are loaded later, keys in order; one that is gone makes a dead letter', async () => {
+    const deliveries = [
+      ...newDeliveries(addTarget(kind), 50),
+      ...newDeliveries(addTarget(kind, { isOrdered: true }), 60, 2),
+    ]
     const gone = deliveries[7]?.messageId as string
-    let failures = 3
+    let loads = 0
     const load = async (ids: readonly string[]) => {
-      if (failures-- > 0) throw new Error('no')
+      if (loads++ % 2 === 0) throw new Error('no')
       return new Map(ids.filter((id) => id !== gone).map((id) => [id, id]))
     }
-    await publish(mesh, deliveries)
+    const ids = await publish(mesh, deliveries)
     await using _ = start({ kinds: [{ ...kind, load: (_, ids) => load(ids) }] })
     await nothingUndone()
-    expect(kind.sent).toHaveLength(49)
+    expect(loads).toBeGreaterThan(3)
+    expect(kind.sent.map(({ deliveryId }) => deliveryId).sort((a, b) => a - b)).toEqual(
+      ids.filter((id) => id !== ids[7]),
+    )
+    for (const odd of [0, 1]) {
+      const ofKey = kind.sent
+        .map(({ deliveryId }) => ids.indexOf(deliveryId))
+        .filter((place) => place >= 50 && place % 2 === odd)
+      expect(ofKey).toEqual([...ofKey].sort((a, b) => a - b))
+    }
     const dead = await mesh.query('select message_id, reason, code, attempts from ripstop.dead_letters')
     expect(dead).toEqual([{ message_id: gone, reason: 'expired', code: 'MESSAGE_GONE', attempts: 0 }])
-    expect(await countRows(mesh, 'attempts')).toBe(49)
+    expect(await countRows(mesh, 'attempts')).toBe(109)
+  })
+
+  test('DL6: keys whose messages could not be loaded are read again also while another key of their lane is under way', async () => {
+    const target = addTarget(kind, { isOrdered: true })
+    const [first, ...rest] = newDeliveries(target, 61, 3) as [NewDelivery, ...NewDelivery[]]
+    const others = rest.filter(({ key }) => key !== first.key)
+    let failures = 2
+    let release = (): void => undefined
+    kind.answer = ({ messageId }) => {
+      if (messageId !== first.messageId) return OK
+      return new Promise((resolve) => {
+        release = () => resolve(OK)
+      })
+    }
+    const load = async (ids: readonly string[]) => {
+      if (!ids.includes(first.messageId) && failures-- > 0) throw new Error('no')
+      return new Map(ids.map((id) => [id, id]))
+    }
+    await using _ = start({ kinds: [{ ...kind, load: (_, ids) => load(ids) }] })
+    await publish(mesh, [first])
+    await until('the first hangs', () => kind.sent.length === 1)
+    await publish(mesh, others)
+    await until('the others are sent', () => kind.sent.length === 1 + others.length)
+    release()
+    await nothingUndone()
   })
 
   test('DL5: a row that discovery can not see is found by the sweep', async () => {

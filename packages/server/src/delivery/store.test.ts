@@ -8,6 +8,7 @@ import { countRows, newDeliveries, OK, publish, TARGET } from './engine.fixture.
 import type { NewDelivery } from './kind.ts'
 import { keyHashOf, laneOf, SHARDS, shardOf } from './placing.ts'
 import { deliveriesPart, overflowPart } from './publishing-store.ts'
+import { createDeliveryUpkeep } from './retention.ts'
 import { type Ending, settle, settleStatement } from './settling-store.ts'
 import { claimShards, releaseShards, renewShards } from './shard-store.ts'
 import {
@@ -291,4 +292,44 @@ describe('settling', () => {
     expect(other).toHaveLength(10)
     expect(other.every(({ repeats }) => repeats === undefined)).toBe(true)
   })
+})
+
+test('what is kept for long goes by its age: dead letters one by one, attempts by whole days, and days ahead are there', async () => {
+  const tasks = createDeliveryUpkeep({ attemptsMs: 86_400_000, deadLettersMs: 1_000 })
+  const run = async () => {
+    for (const { batch } of tasks) {
+      const { text, values } = composeStatement(
+        [
+          { name: 'held', text: 'select 1', values: [] },
+          { name: 'work', ...batch(2) },
+        ],
+        'select count(*) from work',
+      )
+      await mesh.query(text, values)
+    }
+  }
+  const partitions = async () =>
+    (
+      await mesh.query<{
+        name: string
+      }>(`select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid
+      where i.inhparent = 'ripstop.attempts'::regclass order by 1`)
+    ).map(({ name }) => name)
+  await mesh.query(`create table ripstop.attempts_20200101 partition of ripstop.attempts
+    for values from (ripstop.least_id_at('2020-01-01Z')) to (ripstop.least_id_at('2020-01-02Z'))`)
+  const deliveries = newDeliveries(target(), 5)
+  const once = { name: 'once', text: 'select 1', values: [] }
+  const { text, values } = composeStatement([once, overflowPart(deliveries, 'once')], 'select 1')
+  await mesh.query(text, values)
+  await mesh.query(
+    `update ripstop.dead_letters set dead_at = now() - interval '1 hour' where delivery_id <> (select max(delivery_id) from ripstop.dead_letters)`,
+  )
+  await run()
+  expect(await countRows(mesh, 'dead_letters')).toBe(3)
+  await run()
+  await run()
+  expect(await countRows(mesh, 'dead_letters')).toBe(1)
+  const names = await partitions()
+  expect(names).not.toContain('attempts_20200101')
+  expect(names.length).toBeGreaterThanOrEqual(9)
 })

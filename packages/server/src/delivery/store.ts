@@ -71,8 +71,9 @@ export async function discover(
       select ${columns} from ripstop.deliveries d
       where d.xid >= pg_snapshot_xmax($1::pg_snapshot) and d.xid < pg_snapshot_xmax(pg_current_snapshot()) and d.shard = any ($2::smallint[])
       union all
-      select ${columns} from pg_snapshot_xip($1::pg_snapshot) as late(xid) join ripstop.deliveries d on d.xid = late.xid
-      where d.shard = any ($2::smallint[])
+      select late.* from pg_snapshot_xip($1::pg_snapshot) as was(xid) cross join lateral (
+        -- The limit keeps it a probe of the index for each: joined otherwise the whole table would be read.
+        select ${columns} from ripstop.deliveries d where d.xid = was.xid and d.shard = any ($2::smallint[]) limit $3) as late
       limit $3) as fresh on true`
   const rows = await read<DiscoveredRow & { snapshot: string }>(link, ctx, text, [since, shards, most])
   const [first] = rows
@@ -234,14 +235,18 @@ export async function sweep(
   most: number,
 ): Promise<SweptPage> {
   const scan = (name: string, which: string, order: string): string => {
-    const next = (after: string): string => `
-        select d.target_id, d.lane, d.kind, d.shard, d.delivery_id, d.due_at from ripstop.deliveries d
-        where ${which} and (d.target_id, d.lane) > (${after}) order by d.target_id, d.lane, ${order} limit 1`
+    // Not (target_id, lane) > (…): that comparison walks over all rows of the lane before (7 s for 100 lanes of 10,000; 2026-11).
+    const first = (where: string): string => `
+        (select d.target_id, d.lane, d.kind, d.shard, d.delivery_id, d.due_at from ripstop.deliveries d
+         where ${which} and ${where} order by d.target_id, d.lane, ${order} limit 1)`
+    const next = (target: string, lane: string): string => `
+        select * from (${first(`d.target_id = ${target} and d.lane > ${lane}`)} union all ${first(`d.target_id > ${target}`)}) as either
+        order by target_id, lane limit 1`
     return `
     ${name} as (
-      (select next.*, 1 as n from (${next('$2::uuid, $3::smallint')}) as next)
+      (select next.*, 1 as n from (${next('$2::uuid', '$3::smallint')}) as next)
       union all
-      select next.*, one.n + 1 from ${name} as one cross join lateral (${next('one.target_id, one.lane')}) as next where one.n < $4)`
+      select next.*, one.n + 1 from ${name} as one cross join lateral (${next('one.target_id', 'one.lane')}) as next where one.n < $4)`
   }
   const text = `
     with recursive ${scan('free', 'd.key_hash is null', 'd.due_at, d.delivery_id')},

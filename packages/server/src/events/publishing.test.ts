@@ -234,6 +234,26 @@ describe('the queue', () => {
     expect(await countOf('ripstop.events')).toBe(500)
   })
 
+  test('ET7: however many publishers need a type at the same time, it is asked for once', async () => {
+    let asked = 0
+    const link = new Proxy(mesh.link, {
+      get: (target, name) => {
+        if (name === 'call') asked++
+        const value: unknown = Reflect.get(target, name, target)
+        return typeof value === 'function' ? value.bind(target) : value
+      },
+    })
+    const types = new TypesCache(link)
+    const all = Array.from({ length: 500 }, () => types.load(mesh.ctx, BY.tenantId, new Set(['a', 'b'])))
+    for (const found of await Promise.all(all)) expect(found.get('a')).toMatchObject({ version: undefined })
+    expect(asked).toBe(1)
+    const early = types.load(mesh.ctx, BY.tenantId, new Set(['c']))
+    types.forget(BY.tenantId, 'c') // registered while it is being asked
+    await early
+    await types.load(mesh.ctx, BY.tenantId, new Set(['c']))
+    expect(asked).toBe(3)
+  })
+
   test('EV9, EV10: beyond its bound publishers are told at once; who gave up while waiting has published nothing', async () => {
     const gate = Promise.withResolvers<void>()
     let plans = 0

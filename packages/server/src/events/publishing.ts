@@ -44,6 +44,7 @@ export type PublishResult =
       readonly code: Code
       readonly message: string
       readonly details: Readonly<Record<string, unknown>>
+      readonly retryAfterMs?: number
     }
 
 export interface PublishOptions {
@@ -182,8 +183,8 @@ function resultOf(item: Item): PublishResult {
   return outcome.outcome === 'refused' ? toRefused(outcome.error) : outcome
 }
 
-function toRefused({ code, message, details }: RipstopError): PublishResult {
-  return { outcome: 'refused', code, message, details }
+function toRefused({ code, message, details, retryAfterMs }: RipstopError): PublishResult {
+  return { outcome: 'refused', code, message, details, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }
 }
 
 export type EventCounters = Readonly<Record<PublishResult['outcome'], Counter>>

@@ -1,3 +1,4 @@
+import { RipstopError } from '@ripstop/kernel'
 import type {
   ContractVerdictWire,
   EventTypeWire,
@@ -31,7 +32,9 @@ beforeAll(async () => {
   for (const statement of FAKE_TABLES.split(';')) await mesh.query(statement)
   await mesh.query(`insert into ripstop.tenants (tenant_id, name) values ($1, 'other')`, [OTHER])
   const { env, link } = mesh
-  const consumers = [createFakeConsumer(link)]
+  const refuse = ({ type }: { type: string }) =>
+    type === 'full' ? new RipstopError('BACKLOG_FULL', 'it is full', { retryAfterMs: 1_500 }) : undefined
+  const consumers = [createFakeConsumer(link, { refuse })]
   events = startEvents({ env, mesh: mesh.mesh, link, consumers })
   server = await startTestServer({
     routes: events.routes,
@@ -71,6 +74,8 @@ describe('publishing over HTTP', () => {
     const refused = await publish({ type: '' })
     expect([refused.status, refused.code]).toEqual([422, 'EVENT_INVALID'])
     expect(refused.details?.problems).toEqual([{ field: '/type', problem: expect.any(String) }])
+    const full = await publish({ type: 'full' })
+    expect([full.status, full.code, full.headers.get('retry-after')]).toEqual([429, 'BACKLOG_FULL', '2'])
     const read = await call<EventWire>(`/v1/events/${first.data.event_id}`)
     expect(read.data).toMatchObject({ type: 'order.paid', type_version: null, fan_out: 2, event })
   })

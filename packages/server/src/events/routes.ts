@@ -77,8 +77,14 @@ function batchOf(body: unknown): readonly unknown[] | undefined {
 function toSingle({ results }: Published): { body: { data: PublishResultWire }; status: number } {
   const [result] = results
   if (result === undefined) throw new RipstopError('INTERNAL', 'an event was published without a result')
-  if (result.outcome === 'refused')
-    throw new RipstopError(result.code, result.message, { details: result.details, sent: 'no' })
+  if (result.outcome === 'refused') {
+    const { code, message, details, retryAfterMs } = result
+    throw new RipstopError(code, message, {
+      details,
+      sent: 'no',
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    })
+  }
   return { body: { data: toResultWire(result) }, status: result.outcome === 'published' ? 202 : 200 }
 }
 
@@ -95,8 +101,9 @@ function toResults({ results }: Published): PublishResultsWire {
 
 function toResultWire(result: PublishResult): PublishResultWire {
   if (result.outcome !== 'refused') return { outcome: result.outcome, event_id: result.eventId, error: null }
-  const { code, message, details } = result
-  return { outcome: 'refused', event_id: null, error: { code, message, details: { ...details } } }
+  const { code, message, details, retryAfterMs } = result
+  const retry = retryAfterMs === undefined ? {} : { retry_after_ms: Math.ceil(retryAfterMs) }
+  return { outcome: 'refused', event_id: null, error: { code, message, details: { ...details }, ...retry } }
 }
 
 function createReadRoutes({ link }: EventRoutesDeps): Route[] {

@@ -9,10 +9,9 @@
 import { RipstopError } from '@ripstop/kernel'
 import type { FieldProblem } from '@ripstop/protocol'
 import '@ripstop/protocol' // registers the codes of the edge
-import type { ErrorObject } from 'ajv'
-import { Ajv2020 } from 'ajv/dist/2020.js'
-import { fullFormats } from 'ajv-formats/dist/formats.js'
-import { RE2JS } from 're2js'
+import { createRequire } from 'node:module'
+import type { ErrorObject, Options } from 'ajv'
+import type { Ajv2020 } from 'ajv/dist/2020.js'
 
 export const SCHEMA_BYTES_MAX = 65_536
 const SCHEMA_DEPTH_MAX = 32
@@ -101,7 +100,7 @@ export type Validate = (data: unknown) => FieldProblem | undefined
  * Throws SCHEMA_INVALID where it is no JSON Schema after all.
  */
 export function compileSchema(schema: JsonSchema): Validate {
-  const ajv = new Ajv2020({
+  const ajv = createAjv({
     strict: true,
     strictTypes: false,
     strictRequired: false,
@@ -115,6 +114,7 @@ export function compileSchema(schema: JsonSchema): Validate {
     logger: false,
     code: { regExp: RE2 },
   })
+  const { fullFormats } = load('ajv-formats/dist/formats.js') as typeof import('ajv-formats/dist/formats.js')
   for (const name of FORMATS) ajv.addFormat(name, fullFormats[name])
   const { $schema: _, ...rest } = schema
   try {
@@ -131,7 +131,7 @@ export type CheckDialect = (schema: JsonSchema) => void
 
 /** Costs 95 ms once: made where types are registered, not where events are checked. Throws SCHEMA_INVALID. */
 export function createDialectCheck(): CheckDialect {
-  const ajv = new Ajv2020({ strict: false, code: { regExp: RE2 }, logger: false })
+  const ajv = createAjv({ strict: false, code: { regExp: RE2 }, logger: false })
   const validate = ajv.getSchema(DIALECT)
   return (schema) => {
     if (validate === undefined || validate(schema) === true) return
@@ -144,7 +144,20 @@ export function createDialectCheck(): CheckDialect {
   }
 }
 
-const RE2 = Object.assign((pattern: string) => RE2JS.compile(RE2JS.translateRegExp(pattern)), { code: 'RE2' })
+function compileLinear(pattern: string) {
+  const { RE2JS } = load('re2js') as typeof import('re2js')
+  return RE2JS.compile(RE2JS.translateRegExp(pattern))
+}
+
+const RE2 = Object.assign(compileLinear, { code: 'RE2' })
+
+/** Loaded with the first schema: 13 MB that a mesh without registered types does not need (2026-11). */
+const load = createRequire(import.meta.url)
+
+function createAjv(options: Options): Ajv2020 {
+  const { Ajv2020 } = load('ajv/dist/2020.js') as typeof import('ajv/dist/2020.js')
+  return new Ajv2020(options)
+}
 
 /** Whether `pattern`, as in a schema, finds something in `text`. */
 export function isMatch(pattern: string, text: string): boolean {

@@ -3,7 +3,7 @@
 import { type Ctx, type Env, type Link, RipstopError } from '@ripstop/kernel'
 import type { PostgresPool } from '@ripstop/kernel/postgres'
 import { DEFAULT_TENANT_ID } from '#access'
-import type { DeliveryReader } from '#delivery'
+import type { createDeliveryReader } from '#delivery'
 import { readBodies } from '#events'
 import { createMatch, readEndpoint } from '#webhooks'
 import { explainEvent, explainHanded } from './event-explanation.ts'
@@ -19,7 +19,7 @@ const UNDONE_MAX = 10_000
 export interface WhyDeps {
   readonly env: Env
   readonly link: Link<PostgresPool>
-  readonly reader: DeliveryReader
+  readonly reader: ReturnType<typeof createDeliveryReader>
 }
 
 /** Which event: by its id, by the number that the outbox gave, or by what its publisher called it at `source`. */
@@ -29,7 +29,7 @@ export interface EventQuestion {
   readonly endpointId: string | undefined
 }
 
-type View = NonNullable<Awaited<ReturnType<DeliveryReader['readDelivery']>>>
+type View = NonNullable<Awaited<ReturnType<WhyDeps['reader']['readDelivery']>>>
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 const NUMBER = /^[0-9]{1,18}$/

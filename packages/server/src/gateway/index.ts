@@ -1,5 +1,5 @@
 export type { GatewayConfig, GatewayLimits, GatewayRouteConfig, GatewayUpstreamConfig } from './config.ts'
-export type { Defer, DeferrableRequest, Deferred } from './deferring.ts'
+export type { Defer } from './deferring.ts'
 export type { Authenticate, GatewayPrincipal } from './guard.ts'
 export { type Gateway, type GatewayDeps, startGateway } from './start.ts'
 export { createUpstreamLink } from './upstream-link.ts'

@@ -2,6 +2,7 @@ import { createEnv, Mesh, type MeshGraph, RipstopError } from '@ripstop/kernel'
 import { type MeshGraphWire, type MigrationStatusWire, meshEventSchema, type ReadinessWire } from '@ripstop/protocol'
 import { describe, expect, test } from 'vitest'
 import { startMigrations } from '#platform/postgres'
+import { startProcessMetrics } from '#platform/telemetry'
 import { startTestServer, type TestServer } from '../testing/http.ts'
 import { startTestMesh, type TestMesh } from '../testing/mesh.ts'
 import { startTestCluster } from '../testing/postgres.ts'
@@ -62,7 +63,10 @@ async function serve(
   } = {},
 ): Promise<Served> {
   const schema = more.schema ?? { status: () => CURRENT, check: async () => {} }
-  const health = startHealth({ env, mesh, processName: 'edge', others: more.others ?? (() => []), schema })
+  const others = more.others ?? (() => [])
+  const unmeasure = startProcessMetrics(mesh)
+  const metrics = () => mesh.metrics.text()
+  const health = startHealth({ env, mesh, processName: 'edge', others, metrics, schema })
   const principal = { tenantId: 't', actor: 'open', keyId: undefined, scopes: more.scopes ?? ['admin'] }
   const server = await startTestServer({
     routes: health.routes,
@@ -74,6 +78,7 @@ async function serve(
     server,
     [Symbol.asyncDispose]: async () => {
       health[Symbol.dispose]()
+      unmeasure()
       await server[Symbol.asyncDispose]()
     },
   }

@@ -28,6 +28,8 @@ export interface HealthRoutesDeps {
   readonly ring: EventRing
   /** Every process of the mesh that is known of, this one included. */
   readonly graphs: () => readonly ProcessGraph[]
+  /** What all of them count, in Prometheus' text format. */
+  readonly metrics: () => string
   readonly schema: { readonly status: () => SchemaStatus; readonly check: (ctx: Ctx) => Promise<void> }
 }
 
@@ -101,14 +103,14 @@ function createMigrationsRoute({ env, schema }: HealthRoutesDeps): Route {
   })
 }
 
-function createMetricsRoute({ mesh }: HealthRoutesDeps): Route {
+function createMetricsRoute({ metrics }: HealthRoutesDeps): Route {
   return route({
     method: 'GET',
     path: '/metrics',
-    summary: 'Prometheus metrics of this process',
+    summary: 'Prometheus metrics of every process of this mesh',
     scopes: ['mesh:read'],
     response: 'text/plain; version=0.0.4',
-    handle: () => ({ body: mesh.metrics.text() }),
+    handle: () => ({ body: metrics() }),
   })
 }
 

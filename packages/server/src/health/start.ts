@@ -1,7 +1,6 @@
 import { createId, type Env, type Mesh } from '@ripstop/kernel'
 import type { Route } from '#platform/http'
 import { EventRing } from './event-ring.ts'
-import { startProcessMetrics } from './process-metrics.ts'
 import { createHealthRoutes, type HealthRoutesDeps } from './routes.ts'
 import { findNotices, type ProcessGraph, toEventWire } from './wire-graph.ts'
 
@@ -13,6 +12,7 @@ export interface StartHealthDeps {
   readonly processName: string
   /** The graphs of the other processes, as they were told last. */
   readonly others: () => readonly ProcessGraph[]
+  readonly metrics: HealthRoutesDeps['metrics']
   readonly schema: HealthRoutesDeps['schema']
 }
 
@@ -20,16 +20,14 @@ export interface Health extends Disposable {
   readonly routes: readonly Route[]
 }
 
-export function startHealth({ env, mesh, processName, others, schema }: StartHealthDeps): Health {
+export function startHealth({ env, mesh, processName, others, metrics, schema }: StartHealthDeps): Health {
   const ring = new EventRing(createId(env.clock.wallMs()))
   const graphs = (): readonly ProcessGraph[] => [{ process: processName, graph: mesh.graph() }, ...others()]
   const unlisten = mesh.listen((notice) => ring.add(toEventWire(processName, notice)))
   const unwatch = watchOthers(env, others, ring)
-  const unmeasure = startProcessMetrics(mesh, processName)
   return {
-    routes: createHealthRoutes({ env, mesh, ring, graphs, schema }),
+    routes: createHealthRoutes({ env, mesh, ring, graphs, metrics, schema }),
     [Symbol.dispose]: () => {
-      unmeasure()
       unwatch()
       unlisten()
     },

@@ -1,7 +1,8 @@
 // The way to the supervisor. A process without one (started by hand, or orphaned) has nobody to serve and stops.
 
-import { hasCode, isRipstopError } from '@ripstop/kernel'
+import { type Env, hasCode, isRipstopError } from '@ripstop/kernel'
 import type { ProcessGraph } from '#health'
+import { type ProcessMetrics, ToldMetrics } from '#platform/telemetry'
 import type { FromProcess, ToProcess } from '#supervisor'
 
 export interface Channel {
@@ -10,16 +11,19 @@ export interface Channel {
   readonly onDatabase: (listener: (url: string) => void) => void
   /** The graphs of the supervisor and of the other processes, as last heard. */
   readonly otherGraphs: () => readonly ProcessGraph[]
+  /** What this process counts and what the others do, as last heard, as Prometheus reads it. */
+  readonly exposeMetrics: (own: ProcessMetrics) => string
   /** Tells the supervisor if `done` fails in a way that starting again won't mend. */
   readonly refuseWith: (done: Promise<void>) => void
   /** Resolves when the supervisor says stop, or is gone. */
   readonly stopped: Promise<string>
 }
 
-export function openChannel(): Channel {
+export function openChannel({ clock }: Env): Channel {
   const stopping = Promise.withResolvers<string>()
   let databaseUrl: string | undefined
   let hearDatabase: ((url: string) => void) | undefined
+  const metrics = new ToldMetrics(clock)
   let graphs: readonly ProcessGraph[] = []
   const send = (message: FromProcess): void => {
     // A closed channel has no reader; that it closed is heard as `disconnect`.
@@ -36,6 +40,9 @@ export function openChannel(): Channel {
         return
       case 'graphs':
         graphs = message.graphs
+        return
+      case 'metrics':
+        metrics.hear(message.metrics)
         return
       case 'stop':
         stopping.resolve('stop')
@@ -55,6 +62,7 @@ export function openChannel(): Channel {
       if (databaseUrl !== undefined) listener(databaseUrl)
     },
     otherGraphs: () => graphs,
+    exposeMetrics: (own) => metrics.expose(own),
     refuseWith: (done) => {
       done.catch((error) => {
         if (!isRipstopError(error) || error.retry || hasCode(error, 'CANCELLED')) return

@@ -2,52 +2,30 @@
 // the control API says so.
 
 import { startAccess } from '#access'
+import { startApi } from '#api'
 import { API_VERSION } from '#api-docs'
 import { createDefer } from '#deferred'
 import { startGateway } from '#gateway'
 import { startHealth } from '#health'
 import { createRequestGuard, startControlApi, startHttpServer, withDocuments } from '#platform/http'
 import { createPostgresLink, startMigrations } from '#platform/postgres'
-import { startApi } from './api.ts'
 import { createPublishing } from './publishing.ts'
 import type { RoleDeps, RunningRole } from './role.ts'
 
+const DAY_MS = 86_400_000
+
 export async function startEdge(deps: RoleDeps): Promise<RunningRole> {
-  const { env, log, config, mesh, channel } = deps
+  const { env, log, config, mesh } = deps
   const { server: settings, access: accessSettings } = config
   await using starting = new AsyncDisposableStack()
-  const postgres = createPostgresLink({ mesh, postgres: config.postgres })
-  channel.onDatabase(postgres.moveTo)
-  postgres.link.start()
-  // Its driver takes 9 MB: loaded only where there is a Redis.
-  const hasRedis = config.redis.url !== undefined
-  const redis = hasRedis ? (await import('#platform/redis')).createRedisLink({ mesh, redis: config.redis }) : undefined
-  redis?.start()
-  declareUses(mesh, hasRedis)
-
-  const migrations = starting.use(startMigrations({ env, log, postgres }))
-  channel.refuseWith(migrations.done)
-  const access = starting.use(
-    startAccess({
-      env,
-      mesh,
-      link: postgres.link,
-      mode: accessSettings.mode,
-      environment: settings.environment,
-      routeScopes: config.routes.flatMap(({ scopes }) => scopes),
-    }),
-  )
-  const publishing = starting.use(await createPublishing(deps, postgres))
-  const api = starting.use(startApi(deps, postgres, { access, publishing }))
-  const health = starting.use(
-    startHealth({ env, mesh, processName: 'edge', others: channel.otherGraphs, schema: migrations }),
-  )
+  const stores = await startStores(starting, deps)
+  const { access, publishing, routes } = await startRoutes(starting, deps, stores)
   const control = starting.use(
     await startControlApi({
       env,
       log,
       metrics: mesh.metrics,
-      routes: withDocuments([...api.routes, ...health.routes], API_VERSION),
+      routes: withDocuments(routes, API_VERSION),
       authenticate: access.authenticate,
       allowedOrigins: settings.allowedOrigins,
       bodyBytesMax: settings.bodyBytesMax,
@@ -60,8 +38,8 @@ export async function startEdge(deps: RoleDeps): Promise<RunningRole> {
       log,
       config,
       authenticate: (request, ctx) => access.authenticate(request.headers, ctx),
-      redis,
-      defer: createDefer({ link: postgres.link, sealer: publishing.sealer }),
+      redis: stores.redis,
+      defer: createDefer({ link: stores.postgres.link, sealer: publishing.sealer }),
     }),
   )
   const guard = { mode: accessSettings.mode, host: settings.host, allowedOrigins: settings.allowedOrigins }
@@ -80,6 +58,62 @@ export async function startEdge(deps: RoleDeps): Promise<RunningRole> {
   const owned = starting.move()
   let closing: Promise<void> | undefined
   return { address: server.url, [Symbol.asyncDispose]: () => (closing ??= owned.disposeAsync()) }
+}
+
+type Stores = Awaited<ReturnType<typeof startStores>>
+
+/** Postgres, Redis where there is one, and the schema. Nothing waits for them. */
+async function startStores(starting: AsyncDisposableStack, { env, log, config, mesh, channel }: RoleDeps) {
+  const postgres = createPostgresLink({ mesh, postgres: config.postgres })
+  channel.onDatabase(postgres.moveTo)
+  postgres.link.start()
+  // Its driver takes 9 MB: loaded only where there is a Redis.
+  const hasRedis = config.redis.url !== undefined
+  const redis = hasRedis ? (await import('#platform/redis')).createRedisLink({ mesh, redis: config.redis }) : undefined
+  redis?.start()
+  declareUses(mesh, hasRedis)
+  const migrations = starting.use(startMigrations({ env, log, postgres }))
+  channel.refuseWith(migrations.done)
+  return { postgres, redis, migrations }
+}
+
+/** Every module that has routes of the control API. */
+async function startRoutes(starting: AsyncDisposableStack, deps: RoleDeps, { postgres, migrations }: Stores) {
+  const { env, config, mesh, channel } = deps
+  const { link } = postgres
+  const access = starting.use(
+    startAccess({
+      env,
+      mesh,
+      link,
+      mode: config.access.mode,
+      environment: config.server.environment,
+      routeScopes: config.routes.flatMap(({ scopes }) => scopes),
+    }),
+  )
+  const publishing = starting.use(await createPublishing(deps, postgres))
+  const api = starting.use(
+    startApi({
+      env,
+      mesh,
+      link,
+      ...publishing,
+      liveKeys: access.liveKeys,
+      eventBytesMax: config.events.eventBytesMax,
+      secretAgeMs: config.webhooks.secretMaxAgeDays * DAY_MS,
+    }),
+  )
+  const health = starting.use(
+    startHealth({
+      env,
+      mesh,
+      processName: 'edge',
+      others: channel.otherGraphs,
+      metrics: () => channel.exposeMetrics({ process: 'edge', families: mesh.metrics.read() }),
+      schema: migrations,
+    }),
+  )
+  return { access, publishing, routes: [...access.routes, ...api.routes, ...health.routes] }
 }
 
 /** Who can't work without what, and who only works worse. */

@@ -3,7 +3,7 @@
 import { parseArgs } from 'node:util'
 import { background, createEnv, type Env, isRipstopError, Mesh } from '@ripstop/kernel'
 import { type Config, loadConfig } from '#platform/config'
-import { createLog, logMesh } from '#platform/telemetry'
+import { createLog, logMesh, startProcessMetrics, tellMetrics } from '#platform/telemetry'
 import { openChannel } from './channel.ts'
 import type { RoleDeps, StartRole } from './role.ts'
 
@@ -28,13 +28,14 @@ export async function runProcess(input: ProcessInput): Promise<number> {
     options: { config: { type: 'string' } },
     allowPositionals: true,
   })
-  const channel = openChannel()
+  const env = createEnv()
+  const channel = openChannel(env)
   try {
     const role = positionals[0] === 'work' ? 'work' : 'edge'
     const config = loadConfig({ env: input.env, cwd: input.cwd, configPath: values.config })
     const log = createLog({ level: config.log.level, format: config.log.format, processName: role })
     process.once('exit', () => log.flush())
-    await serve(role, { env: createEnv(), config, log, channel })
+    await serve(role, { env, config, log, channel })
     return 0
   } catch (error) {
     if (isRipstopError(error)) channel.send({ type: 'refused', code: error.code, message: error.message })
@@ -48,8 +49,10 @@ async function serve(role: keyof typeof ROLES, outside: Omit<RoleDeps, 'mesh'>):
   const { env, config, log, channel } = outside
   const mesh = new Mesh(env)
   logMesh(mesh, log)
+  const unmeasure = startProcessMetrics(mesh)
   const start = await ROLES[role]()
   await using stack = new AsyncDisposableStack()
+  stack.defer(unmeasure)
   const drain = background(env)
   stack.defer(async () => {
     using limit = drain.within(config.server.shutdownMs)
@@ -57,6 +60,10 @@ async function serve(role: keyof typeof ROLES, outside: Omit<RoleDeps, 'mesh'>):
   })
   const running = stack.use(await start({ ...outside, mesh }))
   stack.defer(tellGraph(env, mesh, channel))
+  // The edge is asked itself.
+  if (role !== 'edge') {
+    stack.defer(tellMetrics(env, mesh.metrics, (families) => channel.send({ type: 'metrics', families })))
+  }
   channel.send({ type: 'ready', address: running.address })
   const why = await channel.stopped
   log.info({ event: 'process.stopping', why })

@@ -2,7 +2,7 @@
 
 import { createAccessUpkeep } from '#access'
 import { createDeferredKind, createDeferredUpkeep } from '#deferred'
-import { createDeliveryReader, type DeliveryKind, startDelivery } from '#delivery'
+import { createDeliveryReader, createDeliveryUpkeep, type DeliveryKind, startDelivery } from '#delivery'
 import { createEventsUpkeep, startOutbox } from '#events'
 import { createUpstreamLink } from '#gateway'
 import { createPostgresLink, expireIdempotency, startMigrations } from '#platform/postgres'
@@ -90,6 +90,10 @@ function startLoops(working: AsyncDisposableStack, deps: RoleDeps, { link, publi
     { name: 'idempotency', everyMs: EXPIRE_EVERY_MS, batch: expireIdempotency },
     ...createAccessUpkeep(),
     ...createEventsUpkeep({ eventsMs: config.events.retentionDays * DAY_MS }),
+    ...createDeliveryUpkeep({
+      attemptsMs: config.delivery.attemptsRetentionDays * DAY_MS,
+      deadLettersMs: config.delivery.deadLettersRetentionDays * DAY_MS,
+    }),
     ...createReplaysUpkeep(),
     ...createDeferredUpkeep({ retentionDays: config.deferred.retentionDays }),
   ]
@@ -106,7 +110,12 @@ function createDeferred(
     const to = createUpstreamLink(mesh, upstream, config.server)
     mesh.use({ component: 'delivery', link: to.name, need: 'soft' })
     to.start()
-    return { name: upstream.name, link: to, deadlineMs: upstream.deadlineMs, breaker: { ...upstream.breaker, probes: 1 } }
+    return {
+      name: upstream.name,
+      link: to,
+      deadlineMs: upstream.deadlineMs,
+      breaker: { ...upstream.breaker, probes: 1 },
+    }
   })
   return createDeferredKind({ env, link, sealer, upstreams, responseBytesMax: config.deferred.responseBytesMax })
 }

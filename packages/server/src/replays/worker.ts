@@ -8,7 +8,7 @@
 
 import { background, type Ctx, createId, type Env, isRipstopError, type Link } from '@ripstop/kernel'
 import type { PostgresPool } from '@ripstop/kernel/postgres'
-import { type DeliveryReader, deliveriesPart } from '#delivery'
+import { type createDeliveryReader, deliveriesPart } from '#delivery'
 import { readEvents, type StoredEvent } from '#events'
 import { pause } from '#platform/pause'
 import { type Part, withLease } from '#platform/postgres'
@@ -53,7 +53,7 @@ export interface ReplaysDeps {
   readonly env: Env
   readonly link: Link<PostgresPool>
   readonly log: Log
-  readonly reader: DeliveryReader
+  readonly reader: ReturnType<typeof createDeliveryReader>
   /** Undefined: it is gone for good. */
   readonly findEndpoint: (ctx: Ctx, tenantId: string, endpointId: string) => Promise<ReplayEndpoint | undefined>
   /** Of this instance: one that starts again under its name goes on at once. */

@@ -1,7 +1,8 @@
 // What the supervisor and its processes tell each other over the IPC channel (structured clone, so Infinity survives).
 
-import type { Code, MeshGraph } from '@ripstop/kernel'
+import type { Code, MeshGraph, MetricFamily } from '@ripstop/kernel'
 import type { ProcessGraph } from '#health'
+import type { ProcessMetrics } from '#platform/telemetry'
 
 export type ToProcess =
   /** Where Postgres is, as soon as that is known and whenever it changes. */
@@ -9,6 +10,8 @@ export type ToProcess =
   | { readonly type: 'ping'; readonly id: number }
   /** The graphs of the supervisor and of the other processes. */
   | { readonly type: 'graphs'; readonly graphs: readonly ProcessGraph[] }
+  /** What another process counts. */
+  | { readonly type: 'metrics'; readonly metrics: ProcessMetrics }
   | { readonly type: 'stop' }
 
 export type FromProcess =
@@ -17,3 +20,4 @@ export type FromProcess =
   | { readonly type: 'refused'; readonly code: Code; readonly message: string }
   | { readonly type: 'pong'; readonly id: number }
   | { readonly type: 'graph'; readonly graph: MeshGraph }
+  | { readonly type: 'metrics'; readonly families: readonly MetricFamily[] }

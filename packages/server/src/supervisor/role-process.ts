@@ -10,6 +10,8 @@ export interface RoleProcessOptions {
   /** The program and its arguments. */
   readonly program: string
   readonly args: readonly string[]
+  /** Options of Node for this process. */
+  readonly nodeOptions: readonly string[]
   readonly processEnv: Readonly<Record<string, string | undefined>>
   readonly onMessage: (message: FromProcess) => void
   /** It exists, and can be told things; ready it is later. */
@@ -78,11 +80,12 @@ export class RoleProcess {
 }
 
 function startRoleProcess(options: RoleProcessOptions, ctx: Ctx, events: GenerationEvents): Promise<RoleProcess> {
-  const { name, program, args, processEnv } = options
+  const { name, program, args, nodeOptions, processEnv } = options
   const child = fork(program, [...args], {
     serialization: 'advanced',
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     env: { ...processEnv },
+    execArgv: [...process.execArgv, ...nodeOptions],
   })
   const running = new RoleProcess(child)
   const { promise, resolve, reject } = Promise.withResolvers<RoleProcess>()

@@ -1,12 +1,27 @@
 // The processes of all roles, each behind a link: started, heard, told what they need to know, stopped.
 
-import { background, type Ctx, type Env, type Link, type Mesh, type MeshGraph, RipstopError } from '@ripstop/kernel'
+import {
+  background,
+  type Ctx,
+  type Env,
+  type Link,
+  type Mesh,
+  type MeshGraph,
+  type MetricFamily,
+  RipstopError,
+} from '@ripstop/kernel'
 import type { Config } from '#platform/config'
 import type { Log } from '#platform/telemetry'
 import type { FromProcess, ToProcess } from './messages.ts'
 import { createRoleProcessAdapter, type RoleProcess } from './role-process.ts'
 
 export type Role = Config['server']['roles'][number]
+
+/**
+ * What delivery keeps lives for a send and no longer: a small young generation collects it before it is copied. With a million undone it
+ * holds 233 MB instead of 380 (2026-11); the edge gained nothing by another size than Node's own.
+ */
+const NODE_OPTIONS: Readonly<Record<Role, readonly string[]>> = { edge: [], work: ['--max-semi-space-size=4'] }
 
 export interface RoleProcessesDeps {
   readonly env: Env
@@ -56,6 +71,7 @@ export class RoleProcesses {
       name: role,
       program: this.#deps.program,
       args: this.#deps.args(role),
+      nodeOptions: NODE_OPTIONS[role],
       processEnv: this.#deps.processEnv,
       onMessage: (message) => this.#hear(role, message),
       onStarted: (running) => this.#hold(role, running),
@@ -93,6 +109,11 @@ export class RoleProcesses {
     this.#cancelSharing = this.#deps.env.clock.schedule(GRAPH_EVERY_MS, () => this.shareGraphs())
   }
 
+  /** The edge answers for what every process counts. */
+  tellMetrics(process: string, families: readonly MetricFamily[]): void {
+    this.#entries.get('edge')?.current?.send({ type: 'metrics', metrics: { process, families } })
+  }
+
   /** Lets every process drain; what still runs after `withinMs` is killed. Ends with no process of ours left. */
   async stop(withinMs: number): Promise<void> {
     this.#cancelSharing?.()
@@ -111,6 +132,7 @@ export class RoleProcesses {
 
   #hear(role: Role, message: FromProcess): void {
     if (message.type === 'graph') this.#graphs.set(role, message.graph)
+    if (message.type === 'metrics') this.tellMetrics(role, message.families)
     if (message.type !== 'refused') return
     const { code, message: reason } = message
     this.#deps.log.error({ event: 'process.refused', role, code, reason })

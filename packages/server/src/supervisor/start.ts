@@ -9,7 +9,7 @@
 
 import { type Ctx, type Env, Mesh } from '@ripstop/kernel'
 import type { Config } from '#platform/config'
-import { type Log, logMesh } from '#platform/telemetry'
+import { type Log, logMesh, startProcessMetrics, tellMetrics } from '#platform/telemetry'
 import { startDatabase } from './database.ts'
 import { RoleProcesses, type RoleProcessesDeps } from './role-processes.ts'
 
@@ -42,6 +42,7 @@ export async function startSupervisor(ctx: Ctx, deps: SupervisorDeps): Promise<S
   refused.promise.catch(() => undefined) // for callers who don't wait
   const onRefused = refused.reject
   await using starting = new AsyncDisposableStack()
+  starting.defer(startProcessMetrics(mesh))
 
   const processes = new RoleProcesses({ ...deps, mesh, onRefused })
   if (config.postgres.url === undefined) {
@@ -50,6 +51,7 @@ export async function startSupervisor(ctx: Ctx, deps: SupervisorDeps): Promise<S
   starting.defer(() => processes.stop(config.server.shutdownMs))
   for (const role of config.server.roles) processes.start(role)
   processes.shareGraphs()
+  starting.defer(tellMetrics(env, mesh.metrics, (families) => processes.tellMetrics('supervisor', families)))
   await Promise.race([processes.whenUp(ctx), refused.promise])
 
   const owned = starting.move()

@@ -101,10 +101,29 @@ const UNKNOWN = {
 const EXPLANATION =
   'Event order.paid of 12:03:11 has not reached CRM yet: the endpoint answered 503 three times in 24 min (last: "maintenance"), so it is tried again at 12:33:11, by the schedule of the endpoint. Nothing is lost; 4 attempts remain over 3 days.'
 
+type Params = Readonly<Record<string, string>>
+
+function get(path: string, give: (params: Params, query: Params) => unknown): Route {
+  return route({
+    ...{ method: 'GET', path, summary: 'test', scopes: ['webhooks:read'] },
+    ...{ params: anything, query: anything, response: anything },
+    handle: ({ params, query }) => ({ body: give(params, query) }),
+  })
+}
+
+function post(path: string, act: (params: Params) => unknown): Route {
+  return route({
+    ...{ method: 'POST', path, summary: 'test', scopes: ['webhooks:write'] },
+    ...{ params: anything, body: anything, response: anything },
+    handle: ({ params, idempotency }) => {
+      if (idempotency === undefined) throw new RipstopError('BAD_REQUEST', 'no Idempotency-Key')
+      return { body: { data: act(params) } }
+    },
+  })
+}
+
 /** A world, its routes, and its levers. */
 export interface World {
-  readonly endpoints: Row[]
-  readonly dead: Row[]
   readonly done: string[]
   readonly routes: readonly Route[]
   readonly happen: (row: Row) => void
@@ -113,90 +132,18 @@ export interface World {
 
 export function createWorld(): World {
   const endpoints = createEndpoints()
-  const dead = [7, 8, 9].map((n) => ({
-    ...{ delivery_id: String(47_000 + n), event_id: id(0x4000 + n), endpoint_id: id(3), reason: 'exhausted' },
-    ...{ code: 'PEER_FAILED', status: 500, attempts_made: 8, dead_at: ago(n * 3_600_000), replay_id: null },
-  }))
   const done: string[] = []
   const senders = new Set<SendEvent>()
-  const attempts = Array.from({ length: 24 }, (_, n) => attempt(n, n % 5 === 1 ? FAILED : n % 11 === 3 ? UNKNOWN : {}))
-  const get = (path: string, give: (params: Record<string, string>, query: Record<string, string>) => unknown): Route =>
-    route({
-      ...{ method: 'GET', path, summary: 'test', scopes: ['webhooks:read'] },
-      ...{ params: anything, query: anything, response: anything },
-      handle: ({ params, query }) => ({ body: give(params, query) }),
-    })
-  const post = (path: string, act: (params: Record<string, string>) => unknown): Route =>
-    route({
-      ...{ method: 'POST', path, summary: 'test', scopes: ['webhooks:write'] },
-      ...{ params: anything, body: anything, response: anything },
-      handle: ({ params, idempotency }) => {
-        if (idempotency === undefined) throw new RipstopError('BAD_REQUEST', 'no Idempotency-Key')
-        return { body: { data: act(params) } }
-      },
-    })
-  const setState = (state: string) => (params: Record<string, string>) => {
-    done.push(`${state} ${params.endpoint_id}`)
-    const place = endpoints.findIndex(({ endpoint_id: known }) => known === params.endpoint_id)
-    endpoints[place] = { ...endpoints[place], state, state_reason: state === 'active' ? null : 'paused by a test' }
-    return endpoints[place]
-  }
-  const redrive = (params: Record<string, string>): Row => {
-    done.push(`redrive ${params.delivery_id ?? 'all'}`)
-    const kept = dead.filter(
-      ({ delivery_id: known }) => params.delivery_id !== undefined && known !== params.delivery_id,
-    )
-    dead.splice(0, dead.length, ...kept)
-    return { delivery_id: params.delivery_id, state: 'waiting', replay_id: id(99), done: 3 }
-  }
   return {
-    endpoints,
-    dead,
     done,
     happen: (row) => {
       for (const send of senders) send({ id: String(row.attempt_id), event: 'attempt', data: row })
     },
     streams: () => senders.size,
     routes: [
-      get('/v1/endpoints', () => ({ data: endpoints, next_cursor: null })),
-      get('/v1/events/{event_id}', ({ event_id: of = '' }) => ({
-        data: { type: ['order.paid', 'customer.changed', 'order.cancelled'][Number.parseInt(of.slice(-2), 16) % 3] },
-      })),
-      get('/v1/deliveries', (_params, { endpoint_id: to, outcome }) =>
-        outcome === 'waiting'
-          ? {
-              data: to === id(3) ? Array(200) : Array(to === id(4) ? 31 : 0),
-              next_cursor: to === id(3) ? 'more' : null,
-            }
-          : { data: attempts.filter((one) => to === undefined || one.endpoint_id === to), next_cursor: null },
-      ),
-      get('/v1/dead-letters', () => ({ data: dead, next_cursor: null })),
-      get('/v1/replays/{replay_id}', () => ({ data: { replay_id: id(99), state: 'done', done: 3 } })),
-      get('/v1/deliveries/{delivery_id}', ({ delivery_id: of = '' }) => ({
-        data: {
-          ...{ delivery_id: of, event_id: id(0x5001), endpoint_id: id(2), attempts_made: 3, due_at: ago(-540_000) },
-          ...{ state: of.startsWith('47') ? 'dead' : 'waiting', dead: null, replay_id: null, last_attempt: null },
-          attempts: [
-            attempt(1, { ...FAILED, due_at: ago(-540_000) }),
-            attempt(500, { ...UNKNOWN, attempt: 2 }),
-            attempt(800, { ...FAILED, attempt: 1, response: null }),
-          ],
-        },
-      })),
-      get('/v1/deliveries/{delivery_id}/why', () => ({
-        data: {
-          cause: 'failed_and_waits',
-          explanation: EXPLANATION,
-          facts: [
-            { at: ago(1_440_000), what: 'The first attempt failed.', evidence: { status: '503', attempt: '1' } },
-            { at: null, what: 'The endpoint is active.', evidence: { endpoint_id: id(2) } },
-          ],
-        },
-      })),
-      post('/v1/endpoints/{endpoint_id}/pause', setState('paused')),
-      post('/v1/endpoints/{endpoint_id}/resume', setState('active')),
-      post('/v1/dead-letters/redrive', (params) => ({ ...redrive(params), state: 'running', done: 1 })),
-      post('/v1/dead-letters/{delivery_id}/redrive', redrive),
+      ...createEndpointRoutes(endpoints, done),
+      ...createDeliveryRoutes(),
+      ...createDeadLetterRoutes(done),
       route({
         ...{ method: 'GET', path: '/v1/deliveries/stream', summary: 'test', scopes: ['webhooks:read'] },
         response: 'text/event-stream',
@@ -210,4 +157,73 @@ export function createWorld(): World {
       }),
     ],
   }
+}
+
+function createEndpointRoutes(endpoints: Row[], done: string[]): readonly Route[] {
+  const setState = (state: string) => (params: Params) => {
+    done.push(`${state} ${params.endpoint_id}`)
+    const place = endpoints.findIndex(({ endpoint_id: known }) => known === params.endpoint_id)
+    endpoints[place] = { ...endpoints[place], state, state_reason: state === 'active' ? null : 'paused by a test' }
+    return endpoints[place]
+  }
+  return [
+    get('/v1/endpoints', () => ({ data: endpoints, next_cursor: null })),
+    post('/v1/endpoints/{endpoint_id}/pause', setState('paused')),
+    post('/v1/endpoints/{endpoint_id}/resume', setState('active')),
+  ]
+}
+
+function createDeliveryRoutes(): readonly Route[] {
+  const attempts = Array.from({ length: 24 }, (_, n) => attempt(n, n % 5 === 1 ? FAILED : n % 11 === 3 ? UNKNOWN : {}))
+  const types = ['order.paid', 'customer.changed', 'order.cancelled']
+  return [
+    get('/v1/events/{event_id}', ({ event_id: of = '' }) => ({
+      data: { type: types[Number.parseInt(of.slice(-2), 16) % 3] },
+    })),
+    get('/v1/deliveries', (_params, { endpoint_id: to, outcome }) => {
+      if (outcome !== 'waiting')
+        return { data: attempts.filter((one) => to === undefined || one.endpoint_id === to), next_cursor: null }
+      if (to === id(3)) return { data: Array(200), next_cursor: 'more' }
+      return { data: Array(to === id(4) ? 31 : 0), next_cursor: null }
+    }),
+    get('/v1/deliveries/{delivery_id}', ({ delivery_id: of = '' }) => ({
+      data: {
+        ...{ delivery_id: of, event_id: id(0x5001), endpoint_id: id(2), attempts_made: 3, due_at: ago(-540_000) },
+        ...{ state: of.startsWith('47') ? 'dead' : 'waiting', dead: null, replay_id: null, last_attempt: null },
+        attempts: [
+          attempt(1, { ...FAILED, due_at: ago(-540_000) }),
+          attempt(500, { ...UNKNOWN, attempt: 2 }),
+          attempt(800, { ...FAILED, attempt: 1, response: null }),
+        ],
+      },
+    })),
+    get('/v1/deliveries/{delivery_id}/why', () => ({
+      data: {
+        cause: 'failed_and_waits',
+        explanation: EXPLANATION,
+        facts: [
+          { at: ago(1_440_000), what: 'The first attempt failed.', evidence: { status: '503', attempt: '1' } },
+          { at: null, what: 'The endpoint is active.', evidence: { endpoint_id: id(2) } },
+        ],
+      },
+    })),
+  ]
+}
+
+function createDeadLetterRoutes(done: string[]): readonly Route[] {
+  let dead: readonly Row[] = [7, 8, 9].map((n) => ({
+    ...{ delivery_id: String(47_000 + n), event_id: id(0x4000 + n), endpoint_id: id(3), reason: 'exhausted' },
+    ...{ code: 'PEER_FAILED', status: 500, attempts_made: 8, dead_at: ago(n * 3_600_000), replay_id: null },
+  }))
+  const redrive = ({ delivery_id: of }: Params): Row => {
+    done.push(`redrive ${of ?? 'all'}`)
+    dead = dead.filter(({ delivery_id: known }) => of !== undefined && known !== of)
+    return { delivery_id: of, state: 'waiting', replay_id: id(99), done: 3 }
+  }
+  return [
+    get('/v1/dead-letters', () => ({ data: dead, next_cursor: null })),
+    get('/v1/replays/{replay_id}', () => ({ data: { replay_id: id(99), state: 'done', done: 3 } })),
+    post('/v1/dead-letters/redrive', (params) => ({ ...redrive(params), state: 'running', done: 1 })),
+    post('/v1/dead-letters/{delivery_id}/redrive', redrive),
+  ]
 }

@@ -63,6 +63,7 @@ export function judgeFailure(error: RipstopError, wallMs: number): Judged {
 export function readRetryAfter(value: string | readonly string[] | undefined, wallMs: number): number | undefined {
   if (typeof value !== 'string') return undefined
   const text = value.trim()
-  const ms = /^\d{1,9}$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - wallMs
+  // Date.parse reads much more than dates of HTTP: -1 is a day in 2001.
+  const ms = /^\d{1,9}$/.test(text) ? Number(text) * 1_000 : / GMT$/.test(text) ? Date.parse(text) - wallMs : Number.NaN
   return Number.isNaN(ms) ? undefined : Math.min(RETRY_AFTER_MS_MAX, Math.max(0, ms))
 }

@@ -28,7 +28,10 @@ export function createWebhookConsumer(deps: WebhookConsumerDeps): EventConsumer 
     name: 'webhooks',
     plan: async (_ctx: Ctx, events: readonly NewEvent[], mayRefuse: boolean) => {
       const tenants = await findTenants(deps.cache, events, planned)
-      return createPlan(deps, tenants, events, mayRefuse)
+      const plan = createPlan(deps, tenants, events, mayRefuse)
+      // What is refused comes into no statement that would find the plan to be old: so it is looked at with open eyes.
+      const isStale = await refreshRefusing(deps.cache, tenants, events, plan)
+      return isStale ? createPlan(deps, tenants, events, mayRefuse) : plan
     },
   }
 }
@@ -38,7 +41,7 @@ async function findTenants(
   cache: EndpointCache,
   events: readonly NewEvent[],
   planned: WeakMap<NewEvent, number>,
-): Promise<ReadonlyMap<string, TenantEndpoints>> {
+): Promise<Map<string, TenantEndpoints>> {
   const tenants = new Map<string, TenantEndpoints>()
   const stale = new Set<string>()
   for (const event of events) {
@@ -50,6 +53,23 @@ async function findTenants(
   for (const tenantId of stale) tenants.set(tenantId, await cache.refresh(tenantId))
   for (const event of events) planned.set(event, (tenants.get(event.tenantId) as TenantEndpoints).revision)
   return tenants
+}
+
+/** Reads the tenants anew that a refusal is about; true if one has moved. */
+async function refreshRefusing(
+  cache: EndpointCache,
+  tenants: Map<string, TenantEndpoints>,
+  events: readonly NewEvent[],
+  { refused }: Plan,
+): Promise<boolean> {
+  let isStale = false
+  for (const tenantId of new Set([...refused.keys()].map((place) => events[place]?.tenantId ?? ''))) {
+    const revision = tenants.get(tenantId)?.revision
+    const fresh = await cache.refresh(tenantId)
+    if (fresh.revision !== revision) isStale = true
+    tenants.set(tenantId, fresh)
+  }
+  return isStale
 }
 
 function createPlan(

@@ -7,12 +7,15 @@
 //   WF2. A filter never throws and never hangs: what can't be told, or would cost more than COST_MAX, is an error, which is no match.
 //   WF3. Nothing of JavaScript can be reached from a filter: only the event's own keys, and the functions of FUNCTIONS.
 
-import { type ASTNode, Environment } from '@marcbachmann/cel-js'
-import { serialize } from '@marcbachmann/cel-js/serialize'
+import { createRequire } from 'node:module'
+import type { ASTNode, Environment } from '@marcbachmann/cel-js'
 import { RipstopError } from '@ripstop/kernel'
 import '@ripstop/protocol'
-import { RE2JS } from 're2js'
+import type { RE2JS } from 're2js'
 import { FILTER_LENGTH_MAX } from './limits.ts'
+
+/** Loaded with the first filter: 9 MB that a mesh without filters does not need (2026-11). */
+const load = createRequire(import.meta.url)
 
 const LIMITS = { maxAstNodes: 200, maxDepth: 24, maxListElements: 100, maxMapEntries: 20, maxCallArguments: 4 }
 const REGEX_LENGTH_MAX = 200
@@ -51,6 +54,8 @@ export function compileFilter(text: string): Filter {
   const patterns = new Map<string, RE2JS>()
   try {
     const environment = createEnvironment()
+    // After the library itself: its modules import each other in a circle, and this one can't be the first.
+    const { serialize } = load('@marcbachmann/cel-js/serialize') as typeof import('@marcbachmann/cel-js/serialize')
     const given = environment.parse(text)
     const checked = given.check()
     if (!checked.valid) throw invalid(checked.error?.summary ?? 'it is not well typed')
@@ -88,6 +93,7 @@ function test(
 
 /** One for each filter: `clone` freezes its parent, and filters are compiled once. */
 function createEnvironment(): Environment {
+  const { Environment } = load('@marcbachmann/cel-js') as typeof import('@marcbachmann/cel-js')
   const environment = new Environment({ limits: LIMITS, homogeneousAggregateLiterals: false })
   environment.registerVariable('event', 'dyn')
   for (const [left, right] of [
@@ -185,6 +191,7 @@ function visitCall(node: Node, patterns: Map<string, RE2JS>): void {
     throw invalid('matches() needs its regular expression written out')
   if (pattern.args.length > REGEX_LENGTH_MAX)
     throw invalid(`a regular expression has at most ${REGEX_LENGTH_MAX} characters`)
+  const { RE2JS } = load('re2js') as typeof import('re2js')
   patterns.set(pattern.args, RE2JS.compile(pattern.args))
   args[0] = LINEAR
 }

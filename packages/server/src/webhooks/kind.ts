@@ -6,7 +6,7 @@
 //   WK8. While a parked endpoint is probed one delivery at a time goes out; a failure parks it again at once, a success resumes it.
 
 import { type Ctx, type Env, isRipstopError, RipstopError } from '@ripstop/kernel'
-import type { Answer, Delivery, DeliveryKind, Settled, Target } from '#delivery'
+import type { Answer, DeliveryKind, Settled, Target } from '#delivery'
 import { type EventBody, readBodies } from '#events'
 import type { Destination, Egress, EgressRequest } from '#platform/egress'
 import type { Part } from '#platform/postgres'
@@ -37,6 +37,8 @@ export interface WebhookKindDeps {
   /** Something answered, or nothing did: for the links. */
   readonly heard?: (tenantId: string, presence: Presence, why: string | undefined) => void
 }
+
+type Delivery = Settled['delivery']
 
 interface Notes {
   readonly presence: Presence
@@ -80,8 +82,6 @@ async function send(deps: WebhookKindDeps, ctx: Ctx, delivery: Delivery, message
   const { answer, presence } = judged
   const isProbe = live?.endpoint.isProbing === true
   const isBack = answer.outcome === 'delivered'
-  // Nothing more goes out before the database knows.
-  if (live !== undefined && (presence === 'gone' || (isProbe && !isBack))) live.isHeld = true
   const notes: Notes = { presence, isProbe }
   const next = isProbe && !isBack ? { next: 'park' as const } : {}
   return { ...answer, ...next, durationMs: clock.monoMs() - startedMonoMs, notes }
@@ -179,6 +179,7 @@ function settle(
     const missing = book.record(settled, notes.presence, before)
     const finding = findingOf(targetId, settled.answer, notes, missing >= goneAfterMissing ? missing : undefined)
     if (finding === undefined) continue
+    // The engine holds its target back for a second; this lasts until the database knows.
     if (finding.what !== 'recovered') live.isHeld = true
     findings.push(finding)
   }

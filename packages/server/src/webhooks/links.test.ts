@@ -8,11 +8,11 @@ test('WK12: a link is down while every receiver is silent, up with the first ans
   const { heard } = createWebhookLinks({ mesh })
   heard('t1', 'there', undefined)
   const link = mesh.links().find(({ name }) => name === 'webhooks.t1')
-  await until('it is up', () => link?.state === 'up')
+  await until('it is up', () => link?.snapshot().state === 'up')
   for (let silent = 0; silent < 19; silent++) heard('t1', 'unclear', 'no connection: ECONNREFUSED')
   heard('t1', 'there', undefined)
   for (let silent = 0; silent < 19; silent++) heard('t1', 'unclear', 'no connection: ECONNREFUSED')
-  expect(link?.state).toBe('up')
+  expect(link?.snapshot().state).toBe('up')
   heard('t1', 'missing', 'no connection: ENOTFOUND')
   const shown = await until('it is down', () => {
     const { state, why } = link?.snapshot() ?? {}
@@ -20,7 +20,7 @@ test('WK12: a link is down while every receiver is silent, up with the first ans
   })
   expect(shown).toContain('20 attempts in a row')
   heard('t1', 'there', undefined)
-  await until('it is up again', () => link?.state === 'up')
+  await until('it is up again', () => link?.snapshot().state === 'up')
   await mesh.drain(ctxOf(mesh))
 })
 

@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net'
 import { createId } from '@ripstop/kernel'
 import { DEFAULT_TENANT_ID } from '#access'
 import { startDelivery } from '#delivery'
-import { type Events, startEvents, startOutbox } from '#events'
+import { startEvents, startOutbox } from '#events'
 import { createEgress } from '#platform/egress'
 import type { Principal } from '#platform/http'
 import { createSealer, type Sealer } from '#platform/sealing'
@@ -73,7 +73,7 @@ const QUICK = { leaseMs: 2_000, renewMs: 300, targetsMs: 50, sweepMs: 500, drain
 export interface World extends AsyncDisposable {
   readonly mesh: TestMesh
   readonly webhooks: Webhooks
-  readonly events: Events
+  readonly events: ReturnType<typeof startEvents>
   readonly sealer: Sealer
   readonly create: (
     wish: Partial<EndpointWish> & { readonly url: string },

@@ -128,7 +128,7 @@ function drawBox(name, kind, { x, y }, isHit) {
     'g',
     { class: isHit ? 'hit' : '' },
     svg('rect', { x, y, width: MAP.boxWidth, height: MAP.boxHeight, rx: 8 }),
-    svg('text', { x: x + 13, y: y + 20 }, name.length > 20 ? `${name.slice(0, 19)}…` : name),
+    svg('text', { x: x + 13, y: y + 20 }, name.length > 18 ? `${name.slice(0, 17)}…` : name),
     svg('text', { x: x + 13, y: y + 36, class: 'kind' }, kind),
   )
 }

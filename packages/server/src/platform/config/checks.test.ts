@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { stringify } from 'yaml'
-import { RESERVED_PATHS } from './checks.ts'
+import { RESERVED_PAGES, RESERVED_PATHS } from './checks.ts'
 import { load, MASTER_KEY, ORDERS, problemAt, type Refused, refused } from './fixtures.ts'
 
 const STRONG = 'correct-horse-battery'
@@ -122,20 +122,33 @@ describe('what is unsafe to run', () => {
 })
 
 describe('routes', () => {
-  it('CG3: a route can not take what the control API owns, nor anything below it, nor exactly /', () => {
-    for (const path of [...RESERVED_PATHS, '/', '/v1/mesh/graph', '/health/readiness', '/docs/']) {
+  it('CG3: a route can not take what the control API owns, nor anything below it, nor exactly a page', () => {
+    const below = ['/v1/mesh/graph', '/health/readiness', '/docs/', '/v1/delivery/check', '/webhooks/']
+    for (const path of [...RESERVED_PATHS, ...RESERVED_PAGES, ...below]) {
       expect(problemAt(refusedTree(routes({ path })), 'routes[0].path'), path).toContain('own')
     }
-    const free = ['/v1', '/v1/meshes', '/v1/orders', '/healthy', '/readiness', '/api/metrics']
+    const free = [
+      '/v1',
+      '/v1/meshes',
+      '/v1/orders',
+      '/healthy',
+      '/readiness',
+      '/api/metrics',
+      '/webhooks/shop',
+      '/webhooks-in',
+    ]
     expect(load(stringify(routes(...free.map((path) => ({ path }))))).routes.map(({ path }) => path)).toEqual(free)
   })
 
-  it('CG3: every path of the published API is among them', () => {
+  it('CG3: they are the paths of the published API, all of them and no other', () => {
     const document = readFileSync(new URL('../../../../../docs/openapi.json', import.meta.url), 'utf8')
     const paths = Object.keys((JSON.parse(document) as { paths: object }).paths)
     expect(paths.length).toBeGreaterThan(5)
-    const open = paths.filter((path) => !RESERVED_PATHS.some((own) => path === own || path.startsWith(`${own}/`)))
-    expect(open.filter((path) => path !== '/')).toEqual([])
+    const isOf = (path: string, own: string) => path === own || path.startsWith(`${own}/`)
+    const others = paths.filter((path) => !RESERVED_PATHS.some((own) => isOf(path, own)))
+    expect(others.sort(), 'those that stand alone').toEqual([...RESERVED_PAGES])
+    const idle = RESERVED_PATHS.filter((own) => !paths.some((path) => isOf(path, own)))
+    expect(idle, 'those of nothing').toEqual([])
   })
 
   it('each path is taken once, closing slash or not', () => {

@@ -16,7 +16,7 @@ type SoundSettings = Sound<Settings>
 type SoundUpstream = NonNullable<NonNullable<SoundSettings['upstreams']>[string]>
 type SoundRoute = NonNullable<NonNullable<SoundSettings['routes']>[number]>
 
-/** The control API's own paths, with everything below them; and exactly `/`. */
+/** The control API's own paths, with everything below them. */
 export const RESERVED_PATHS = [
   '/v1/mesh',
   '/v1/keys',
@@ -25,6 +25,7 @@ export const RESERVED_PATHS = [
   '/v1/events',
   '/v1/event-types',
   '/v1/deliveries',
+  '/v1/delivery',
   '/v1/dead-letters',
   '/v1/webhooks',
   '/v1/endpoints',
@@ -42,6 +43,9 @@ export const RESERVED_PATHS = [
   '/openapi.json',
   '/docs',
 ] as const
+
+/** Pages: these paths alone, and nothing below them. */
+export const RESERVED_PAGES = ['/', '/webhooks'] as const
 
 export interface Findings {
   readonly problems: ProblemList
@@ -207,7 +211,8 @@ function checkRoutePath(
   if (path === undefined) return
   const at = ['routes', index, 'path']
   const plain = path.replace(/\/$/, '')
-  const reserved = plain === '' ? '/' : RESERVED_PATHS.find((own) => plain === own || plain.startsWith(`${own}/`))
+  const page = RESERVED_PAGES.find((own) => own === (plain === '' ? '/' : plain))
+  const reserved = page ?? RESERVED_PATHS.find((own) => plain === own || plain.startsWith(`${own}/`))
   if (reserved !== undefined) {
     problems.add(at, `belongs to the mesh's own ${reserved}`, 'choose a path outside it, /api for example')
   }

@@ -186,7 +186,7 @@ function chips(endpoint) {
     endpoint.rate_per_second && [`at most ${endpoint.rate_per_second}/s`],
     endpoint.is_hook && ['hook'],
     endpoint.filter_errors.count > 0 && [`${endpoint.filter_errors.count} filter errors`, 'hot'],
-    endpoint.owner && [`of ${endpoint.owner}`],
+    endpoint.owner && endpoint.owner !== 'open' && [`of ${endpoint.owner}`], // open: made without a key
   ]
   return el('div', 'chips', ...texts.filter(Boolean).map(([text, className]) => el('span', className || '', text)))
 }

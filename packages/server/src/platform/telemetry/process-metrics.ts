@@ -4,16 +4,20 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Mesh } from '@ripstop/kernel'
 
 /** Sets them at every scrape. The returned function ends the measuring of the event loop. */
-export function startProcessMetrics(mesh: Mesh, processName: string): () => void {
+export function startProcessMetrics(mesh: Mesh): () => void {
   const { metrics } = mesh
-  const labels = { process: processName }
-  const gauge = (name: string, help: string) => metrics.gauge(name, help, labels)
-  const memory = gauge('process_resident_memory_bytes', 'Resident memory')
-  const heap = gauge('process_heap_used_bytes', 'Heap in use')
-  const cpu = metrics.counter('process_cpu_seconds_total', 'CPU time, user and system', labels)
-  const uptime = gauge('process_uptime_seconds', 'Since the process started')
-  const latenessP99 = gauge('process_event_loop_lateness_p99_seconds', 'Of the event loop since the last scrape, p99')
-  const latenessMost = gauge('process_event_loop_lateness_max_seconds', 'Of the event loop since the last scrape, most')
+  const memory = metrics.gauge('process_resident_memory_bytes', 'Resident memory')
+  const heap = metrics.gauge('process_heap_used_bytes', 'Heap in use')
+  const cpu = metrics.counter('process_cpu_seconds_total', 'CPU time, user and system')
+  const uptime = metrics.gauge('process_uptime_seconds', 'Since the process started')
+  const latenessP99 = metrics.gauge(
+    'process_event_loop_lateness_p99_seconds',
+    'Of the event loop since it was asked last, p99',
+  )
+  const latenessMost = metrics.gauge(
+    'process_event_loop_lateness_max_seconds',
+    'Of the event loop since it was asked last, most',
+  )
   const loop = monitorEventLoopDelay({ resolution: 20 })
   loop.enable()
   let cpuTold = 0
