@@ -24,7 +24,8 @@ beforeAll(async () => {
     setTimeout(() => response.end('done'), ms)
   })
   const echo = { url: `http://127.0.0.1:${upstream.port}`, deadline_ms: 9_000 }
-  mesh = await startMesh({ config: { ...routesTo(upstream.port), upstreams: { echo } } })
+  const egress = { allow: ['127.0.0.0/8'] }
+  mesh = await startMesh({ config: { ...routesTo(upstream.port), upstreams: { echo }, egress } })
   await mesh.ready()
 })
 afterAll(async () => {
@@ -53,6 +54,54 @@ async function untilWhole(): Promise<void> {
   })
   await mesh.ready()
 }
+
+/** The series of an exposition; fails where Prometheus would refuse it. */
+function readExposition(text: string): ReadonlyMap<string, number> {
+  const series = new Map<string, number>()
+  const told = new Set<string>()
+  for (const family of text.split(/^(?=# HELP )/m)) {
+    const [help, type, ...samples] = family.trimEnd().split('\n')
+    const [, name = ''] = /^# HELP (\w+) ./.exec(help ?? '') ?? []
+    expect(told, 'each family is told once').not.toContain(name)
+    told.add(name)
+    expect(type).toMatch(new RegExp(`^# TYPE ${name} (counter|gauge|histogram)$`))
+    const suffix = type?.endsWith('histogram') ? '_(bucket|sum|count)' : ''
+    for (const sample of samples) {
+      expect(sample).toMatch(new RegExp(`^${name}${suffix}\\{\\w+="[^"]*"(,\\w+="[^"]*")*\\} (\\+Inf|[\\d.e+-]+)$`))
+      const [, id = '', value] = /^(.*) (\S+)$/.exec(sample) ?? []
+      expect(series.has(id), `twice: ${id}`).toBe(false)
+      series.set(id, value === '+Inf' ? Number.POSITIVE_INFINITY : Number(value))
+    }
+  }
+  return series
+}
+
+test('what every process counts is scraped at the edge as one exposition, also of one that was replaced', async () => {
+  await untilWhole()
+  const url = `http://127.0.0.1:${upstream.port}/hooks`
+  const made = await mesh.ask('/v1/endpoints', { method: 'POST', body: { url, event_types: ['order.paid'] } })
+  expect(made.status).toBe(201)
+  const scrape = async () => readExposition((await mesh.ask('/metrics')).text)
+  const delivered = 'deliveries_total{kind="webhook",outcome="delivered",process="work"}'
+  const untilDelivered = async (count: number): Promise<ReadonlyMap<string, number>> => {
+    for (let event = 0; event < count; event++) {
+      const { status } = await mesh.ask('/v1/events', { method: 'POST', body: { type: 'order.paid', data: {} } })
+      expect(status).toBe(202)
+    }
+    return await until('they are told', async () => {
+      const series = await scrape()
+      return series.get(delivered) === count && series
+    })
+  }
+  const series = await untilDelivered(3)
+  const processes = [...series.keys()].map((id) => /[{,]process="(\w+)"/.exec(id)?.[1])
+  expect([...new Set(processes)].sort()).toEqual(['edge', 'supervisor', 'work'])
+  for (const process of ['edge', 'work']) expect(series.get(`postgres_up{process="${process}"}`)).toBe(1)
+  expect(series.get('delivery_shards_owned{process="work"}')).toBe(64)
+  expect(series.get('link_up{link="process.work",process="supervisor"}')).toBe(1)
+  signal(await mesh.pidOf('work'), 'SIGKILL')
+  await untilDelivered(2) // the new one counts from 0
+})
 
 test('SV1: a work process that is killed is replaced alone, and no request notices', async () => {
   await untilWhole()

@@ -24,7 +24,7 @@ test('nothing is replayed to an endpoint that is deleted, or that is another ten
   let tenantId = DEFAULT_TENANT_ID
   const authenticate = () => ({ tenantId, actor: 'test', keyId: undefined, scopes: ['admin'] })
   await using server = await startTestServer({ routes: api.routes, authenticate, env: mesh.env })
-  const { endpoint } = await world.create({ url: 'http://127.0.0.1:9/' })
+  const { endpoint } = await world.create({ url: 'http://127.0.0.1:4999/' })
   const since = new Date(Date.now() - 1_000).toISOString()
   const ask = async (path: string, wish: object) =>
     (await server.request(path, post({ endpoint_id: endpoint.endpointId, ...wish }))).status

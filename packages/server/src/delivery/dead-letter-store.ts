@@ -183,3 +183,18 @@ export async function discardOne(
   const { rows } = await link.call(ctx, (pool, ctx) => pool.query<{ taken: number }>(ctx, text, values))
   return (rows[0]?.taken ?? 0) > 0
 }
+
+/** 40 ms of the database's time at most. */
+export const DEAD_COUNTED_MAX = 200_000
+
+/** How many there are of each reason; of more than DEAD_COUNTED_MAX, whichever come first. */
+export async function countDeadLetters(
+  link: Db,
+  ctx: Ctx,
+): Promise<readonly { readonly reason: string; readonly count: number }[]> {
+  const text = `
+    select reason, count(*)::float8 as count
+    from (select reason from ripstop.dead_letters limit ${DEAD_COUNTED_MAX}) as counted group by reason`
+  const ask = (pool: PostgresPool, ctx: Ctx) => pool.query<{ reason: string; count: number }>(ctx, text, [])
+  return (await link.call(ctx, ask, { idempotent: true })).rows
+}

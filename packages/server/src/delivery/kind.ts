@@ -20,6 +20,8 @@ export interface Target {
   /** The pause before the second attempt, the third …; after the last one it is a dead letter. */
   readonly retryScheduleMs: readonly number[]
   readonly breaker: BreakerLimits
+  /** How many may be undone for it, if that is bounded. */
+  readonly backlogMax?: number
 }
 
 /** One attempt that is to be made. */

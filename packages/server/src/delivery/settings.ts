@@ -22,6 +22,8 @@ export interface DeliverySettings {
   readonly parkedMsMax: number
   /** So many undone deliveries of a lane are counted, no more. */
   readonly countMax: number
+  /** How often the metrics of the tables are read. */
+  readonly surveyMs: number
 }
 
 export const DELIVERY_DEFAULTS: DeliverySettings = {
@@ -38,4 +40,5 @@ export const DELIVERY_DEFAULTS: DeliverySettings = {
   drainMs: 20_000,
   parkedMsMax: 30 * 86_400_000,
   countMax: 2_500_000,
+  surveyMs: 15_000,
 }

@@ -19,6 +19,7 @@ import type { Points } from './points.ts'
 import { Sender } from './sender.ts'
 import { DELIVERY_DEFAULTS, type DeliverySettings } from './settings.ts'
 import { Shards } from './shards.ts'
+import { Survey } from './survey.ts'
 import { Tending } from './tending.ts'
 
 const TURN_MS = 10_000
@@ -63,6 +64,7 @@ function createParts(root: Ctx, deps: DeliveryDeps, settings: DeliverySettings) 
   }
   const sender = new Sender(root, { ...shared, moved, lostShard })
   const tending = new Tending({ ...shared, pump })
+  const survey = new Survey({ ...shared, metrics: deps.mesh.metrics })
   const refilled = points === undefined ? undefined : () => points('refilled')
   const intake = new Intake({ ...shared, pump, learn: (ctx) => tending.learn(ctx, false), refilled })
   const claimed = (): void => {
@@ -70,7 +72,7 @@ function createParts(root: Ctx, deps: DeliveryDeps, settings: DeliverySettings) 
     parts.nudgeIntake()
   }
   const ownership = new Ownership({ ...shared, claimed, left: (lane) => tending.forget(lane) })
-  return Object.assign(parts, { sender, tending, intake, ownership })
+  return Object.assign(parts, { sender, tending, survey, intake, ownership })
 }
 
 /** Starts to deliver; disposing of it drains. It needs no database to start, and never stops by itself. */
@@ -79,7 +81,7 @@ export function startDelivery(deps: DeliveryDeps): AsyncDisposable {
   const settings = { ...DELIVERY_DEFAULTS, ...deps.settings }
   const root = background(env)
   const parts = createParts(root, deps, settings)
-  const { lanes, shards, alarm, sender, tending, intake, ownership } = parts
+  const { lanes, shards, alarm, sender, tending, survey, intake, ownership } = parts
   let isStopping = false
   const start = (name: string, turn: (ctx: Ctx) => Promise<number>): Loop =>
     startLoop(deps, root, name, async () => {
@@ -100,6 +102,10 @@ export function startDelivery(deps: DeliveryDeps): AsyncDisposable {
       sender.giveUpOverdue()
       await tending.turn(ctx)
       return TEND_MS
+    }),
+    start('survey', async (ctx) => {
+      await survey.turn(ctx)
+      return settings.surveyMs
     }),
   ]
   const stop = async (): Promise<void> => {

@@ -291,3 +291,20 @@ export function countUndone(
     from unnest($1::uuid[], $2::smallint[]) with ordinality as lane (target_id, lane, place)`
   return read(link, ctx, text, [lanes.map(({ targetId }) => targetId), lanes.map(({ lane }) => lane), most])
 }
+
+/** By how many seconds the first of each lane is late, of all lanes the most. */
+export async function readLateness(
+  link: Link<PostgresPool>,
+  ctx: Ctx,
+  lanes: readonly { readonly targetId: string; readonly lane: number }[],
+): Promise<number> {
+  const text = `
+    select coalesce(max(date_part('epoch', now() - first.due_at)), 0) as late
+    from unnest($1::uuid[], $2::smallint[]) as lane (target_id, lane) cross join lateral (
+      select d.due_at from ripstop.deliveries d
+      where d.target_id = lane.target_id and d.lane = lane.lane and d.due_at <= now()
+      order by d.due_at, d.delivery_id limit 1) as first`
+  const values = [lanes.map(({ targetId }) => targetId), lanes.map(({ lane }) => lane)]
+  const [row] = await read<{ late: number }>(link, ctx, text, values)
+  return row?.late ?? 0
+}

@@ -12,7 +12,7 @@ import type { EventConsumer, NewEvent, Plan } from './consumer.ts'
 import { findWritten, insertEvents, type Publication } from './store.ts'
 
 /** Endpoints change seldom: that they move five times under one batch says that something is wrong. */
-const ROUNDS_MAX = 5
+const ROUNDS_MAX = 10
 
 export type Outcome =
   | { readonly outcome: 'published' | 'duplicate'; readonly eventId: string }

@@ -39,7 +39,7 @@ import {
 import { TypesCache } from './types-cache.ts'
 
 const PAGE = 500
-const ROUNDS_MAX = 5
+const ROUNDS_MAX = 10
 const LEASE_MS = 5_000
 const BUSY_MS = 10
 const IDLE_MS = 100

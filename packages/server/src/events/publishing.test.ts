@@ -189,12 +189,13 @@ describe('publishing', () => {
     expect(bodies.size).toBe(1_000)
   })
 
-  test('a tenant that demands registered types is refused those that are none', async () => {
+  test("a tenant that demands registered types is refused those that are none, but hears the mesh's own", async () => {
     await using publishing = start()
     const { results } = await publishing.publish(mesh.ctx, { tenantId: STRICT, actor: 'key:s' }, [
       { type: 'constructor' },
+      { type: 'ripstop.endpoint.paused' },
     ])
-    expect(results).toMatchObject([{ outcome: 'refused', code: 'EVENT_TYPE_UNKNOWN' }])
+    expect(results).toMatchObject([{ outcome: 'refused', code: 'EVENT_TYPE_UNKNOWN' }, { outcome: 'published' }])
   })
 
   test('readEvents finds types by pattern and time, a page at a time', async () => {

@@ -72,6 +72,7 @@ export function toTarget(endpoint: Endpoint, isHeld: boolean): Target {
     deadlineMs,
     retryScheduleMs,
     breaker: BREAKER_OF_ENDPOINTS,
+    backlogMax: endpoint.backlogMax,
   }
 }
 

@@ -34,6 +34,7 @@ export function createWebhookLinks({ mesh }: { readonly mesh: Mesh }): WebhookLi
       name: 'receivers of webhooks',
       kind: 'service',
     })
+    mesh.use({ component: 'delivery', link: link.name, need: 'soft' })
     link.start()
     const made = { link, pulse }
     groups.set(name, made)

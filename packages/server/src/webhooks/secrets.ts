@@ -12,7 +12,7 @@ import { type Ctx, type Env, RipstopError } from '@ripstop/kernel'
 import type { Sealer } from '#platform/sealing'
 import { type Asking, badField, lineOf, noEndpoint } from './asking.ts'
 import type { Db } from './db.ts'
-import { SIGNING_SECRETS_MAX } from './limits.ts'
+import { OVERLAP_MS_MAX, SIGNING_SECRETS_MAX } from './limits.ts'
 import { createNewSecret } from './new-secret.ts'
 import { type Algorithm, formatSecret, parseSecret, type SecretMaterial } from './secret.ts'
 import {
@@ -64,7 +64,7 @@ export async function rotateSecret(
   rotation: Rotation,
 ): Promise<Rotated> {
   const { tenantId } = asking.principal
-  const { secret: brought, overlapMs = settings.secretOverlapMs, bySelf } = rotation
+  const { secret: brought, overlapMs = Math.min(settings.secretOverlapMs, OVERLAP_MS_MAX), bySelf } = rotation
   const wallMs = Math.floor(env.clock.wallMs())
   const material = brought === undefined ? undefined : parse(brought, rotation.algorithm)
   const [present] = await listSecrets(link, ctx, tenantId, [endpointId])

@@ -47,7 +47,7 @@ export const deliverySettings = () =>
 export const webhooksSettings = () =>
   z.strictObject({
     secret_max_age_days: days('An older signing secret is reported').default(90),
-    secret_overlap_hours: whole(1, 720, 'How long an old secret signs beside its successor, hours.').default(24),
+    secret_overlap_hours: whole(1, 168, 'How long an old secret signs beside its successor, hours.').default(24),
     rotate_secrets: z.boolean().default(false).describe('Replaces secrets that are too old by itself.'),
     pause_after_failing_hours: whole(1, 8_760, 'An endpoint that only failed for so long is paused, hours.').default(
       120,
