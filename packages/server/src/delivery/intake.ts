@@ -54,6 +54,9 @@ export class Intake {
   #sweepAtMs = Number.NEGATIVE_INFINITY
   #sweepPlace = SWEEP_FROM_START
   #sweepPage = SWEEP_PAGE
+  /** How often a whole look at everything was asked for: one that is asked for during a sweep wants another. */
+  #sweepsAsked = 0
+  #isThorough = false
   #discoverAtMs = Number.NEGATIVE_INFINITY
   #pollMs: number
 
@@ -65,6 +68,8 @@ export class Intake {
 
   /** Everything of the owned shards is to be looked for. */
   sweepSoon(): void {
+    this.#sweepsAsked++
+    this.#isThorough = true
     this.#sweepAtMs = Number.NEGATIVE_INFINITY
     this.#sweepPlace = SWEEP_FROM_START
   }
@@ -97,9 +102,12 @@ export class Intake {
   /** A sweep of very many lanes, or over very many rows that can't be vacuumed away, takes its time: it must not be all that is done. */
   async #sweepInTime(ctx: Ctx): Promise<void> {
     const startedMs = this.#nowMs
+    const asked = this.#sweepsAsked
     try {
       await this.#sweep(ctx)
       this.#sweepPlace = SWEEP_FROM_START
+      if (asked !== this.#sweepsAsked) return
+      this.#isThorough = false
       this.#sweepPage = Math.min(SWEEP_PAGE, this.#sweepPage * 2)
       const endedMs = this.#nowMs
       this.#sweepAtMs = endedMs + Math.max(this.#deps.settings.sweepMs, 20 * (endedMs - startedMs))
@@ -123,7 +131,8 @@ export class Intake {
       for (const { target_id, lane, kind, shard, is_keyed, delivery_id, due_us } of page.lanes) {
         const opened = this.#open(target_id, lane, kind, shard)
         if (is_keyed) opened?.scan()
-        else if (lanes.isNew(delivery_id)) opened?.stepBackTo(due_us, delivery_id)
+        // Where rows may have been missed they lie anywhere behind the oldest, also if that one is in memory.
+        else if (this.#isThorough || lanes.isNew(delivery_id)) opened?.stepBackTo(due_us, delivery_id)
       }
       place = page.next
     }

@@ -69,6 +69,26 @@ describe('the engine', () => {
     expect(kind.sent.every(({ mayRepeat, attempt }) => !mayRepeat && attempt === 1)).toBe(true)
   })
 
+  test('DL5: more than one discovery shows is sent at once, also behind rows that are under way', async () => {
+    const targets = Array.from({ length: 8 }, () => addTarget(kind))
+    const over = Promise.withResolvers<Answer>()
+    kind.answer = () => over.promise
+    await using _ = start({ settings: { ...SOON, sweepMs: 600_000 } })
+    await publish(
+      mesh,
+      targets.flatMap((target) => newDeliveries(target, 1)),
+    )
+    await until('the oldest of each are under way', () => kind.underWay === targets.length)
+    kind.answer = () => OK
+    await publish(
+      mesh,
+      targets.flatMap((target) => newDeliveries(target, 600)),
+    )
+    await until('all others are sent', () => kind.sent.length === 8 * 601)
+    over.resolve(OK)
+    await nothingUndone()
+  })
+
   test('DC1, DC4: what fails is tried by the schedule and is a dead letter after it, with a line for each attempt', async () => {
     const target = addTarget(kind)
     kind.answer = () => ({ outcome: 'failed', status: 500, code: 'PEER_FAILED', durationMs: 3 })
