@@ -21,7 +21,7 @@ export interface Result {
   readonly met: boolean
 }
 
-/** Prints the results and keeps them for bench/RESULTS.md; those of a `--quick` run are no results. */
+/** Prints the results and keeps them for bench/RESULTS.md; those of a `--quick` or `--only` run are no results. */
 export function report(name: string, results: readonly Result[], notes: readonly string[] = []): void {
   const lines = results.map(
     ({ what, figure, asked, met }) => `| ${what} | ${figure} | ${asked} | ${met ? 'yes' : 'NO'} |`,
@@ -30,7 +30,8 @@ export function report(name: string, results: readonly Result[], notes: readonly
   const table = ['| what | reached | asked | met |', '|---|---|---|---|', ...lines].join('\n')
   const text = `${head}\n${table}\n${notes.length === 0 ? '' : `\n${notes.map((note) => `- ${note}`).join('\n')}\n`}`
   process.stdout.write(`\n${text}\n`)
-  if (!process.argv.includes('--quick')) writeFileSync(join(import.meta.dirname, 'results', `${name}.md`), text)
+  const isWhole = !process.argv.includes('--quick') && !process.argv.includes('--only')
+  if (isWhole) writeFileSync(join(import.meta.dirname, 'results', `${name}.md`), text)
 }
 
 /** CPU time of this process that `work` takes, us. */

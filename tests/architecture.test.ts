@@ -60,7 +60,9 @@ const SERVER: Readonly<Record<string, readonly string[]>> = {
     'platform/telemetry',
   ]),
   'webhooks-page': ['platform/http'],
-  explain: ['access', 'delivery', 'events', 'webhooks', 'platform/http', 'platform/postgres'],
+  explain: ['access', 'delivery', 'events', 'webhooks', 'platform/http', 'platform/pause', 'platform/postgres'].concat([
+    'platform/telemetry',
+  ]),
   gateway: ['platform/telemetry', 'platform/under-way'],
   health: ['platform/http'],
   upkeep: ['platform/pause', 'platform/postgres', 'platform/telemetry'],

@@ -58,7 +58,7 @@ test('M5, HS2: a flood of connections takes no descriptor from the links, nor a 
   await until('it has them', async () => (await ask('/v1/keys')).status === 200 && (await ask('/open')).status === 200)
   expect((await ask('/readyz')).status).toBe(200)
   expect((await ask('/metrics')).text, 'that clients are turned away is seen').toMatch(
-    /http_connections_dropped_total [1-9]/,
+    /http_connections_dropped_total{process="edge"} [1-9]/,
   )
 
   for (const { socket } of flood) socket.destroy()

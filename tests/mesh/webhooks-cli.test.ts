@@ -137,11 +137,16 @@ test.skipIf(browserProgram === undefined)('the page shows it live, explains it, 
   const button = `document.querySelector('[data-is^="change"]')`
   await page.evaluate(`${button}.click()`)
   await page.until(`${button}.innerText === 'Resume'`)
-  await publish('order-4')
-  await page.until(`/waiting\\s+1\\b/.test(document.querySelector('.card .facts').innerText)`)
-  expect(received).toEqual([event])
+  // A pause is obeyed within a second: what is published before that may still arrive.
+  const events = [event]
+  const waits = `/waiting\\s+[1-9]/.test(document.querySelector('.card .facts').innerText)`
+  while (!(await page.evaluate(waits)) && events.length < 100) {
+    events.push(await publish(`order-${events.length + 3}`))
+    await new Promise((resolve) => setTimeout(resolve, 200))
+  }
+  expect(received.length).toBeLessThan(events.length)
   await page.evaluate(`${button}.click()`)
-  await until('what waited arrives', () => received.length === 2)
+  await until('what waited arrives', () => received.length === events.length)
   expect(page.problems).toEqual([])
 })
 

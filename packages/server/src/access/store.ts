@@ -236,13 +236,17 @@ export async function insertTenant(
   return done ?? { response: tenant, replayed: false } // an insert without a condition always has its effect
 }
 
-/** The ids of tenants by what they were called: their names or ids. */
-export async function findTenants(link: Db, ctx: Ctx, called: readonly string[]): Promise<ReadonlyMap<string, string>> {
+/** Tenants by what they were called: their names or ids. */
+export async function findTenants(
+  link: Db,
+  ctx: Ctx,
+  called: readonly string[],
+): Promise<ReadonlyMap<string, { readonly tenantId: string; readonly name: string }>> {
   const text = `
-    select called, tenant_id from unnest($1::text[]) as called
+    select called, tenant_id, name from unnest($1::text[]) as called
     join ripstop.tenants on tenants.name = called or tenants.tenant_id::text = called`
-  const rows = await read<{ called: string; tenant_id: string }>(link, ctx, text, [called])
-  return new Map(rows.map(({ called, tenant_id }) => [called, tenant_id]))
+  const rows = await read<{ called: string; tenant_id: string; name: string }>(link, ctx, text, [called])
+  return new Map(rows.map(({ called, tenant_id: tenantId, name }) => [called, { tenantId, name }]))
 }
 
 export async function listTenants(link: Db, ctx: Ctx, { after, limit }: Page): Promise<Tenant[]> {

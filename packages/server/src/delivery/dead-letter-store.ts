@@ -184,7 +184,7 @@ export async function discardOne(
   return (rows[0]?.taken ?? 0) > 0
 }
 
-/** 40 ms of the database's time at most. */
+/** 0.1 s of a loaded database's time (2 shared cores, 2026-11). */
 export const DEAD_COUNTED_MAX = 200_000
 
 /** How many there are of each reason; of more than DEAD_COUNTED_MAX, whichever come first. */

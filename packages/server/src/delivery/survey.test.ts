@@ -69,7 +69,7 @@ test('DL10: what is late for active targets is told, the oldest of all lanes; of
   await until('nothing is late', () => late() === 0)
 })
 
-test('dead letters are counted by reason, by one worker of all, and by another when that one has gone', async () => {
+test('dead letters are counted by reason, by one worker of all, and by another when that one has gone or has lost the first shard', async () => {
   const dead = (reason: string, rows: number) =>
     mesh.query(
       `insert into ripstop.dead_letters (delivery_id, tenant_id, kind, target_id, lane, shard, message_id, bytes, attempts, reason)
@@ -91,5 +91,7 @@ test('dead letters are counted by reason, by one worker of all, and by another w
   expect(counts(second)).toEqual([undefined, undefined])
   await first[Symbol.asyncDispose]()
   await until('the other tells of them', () => counts(second).join() === '3,2')
-  await until('it alone', () => counts(mesh).join() === ',')
+  const elsewhere = `owner = gen_random_uuid(), epoch = epoch + 1, expires_at = now() + interval '1 hour'`
+  await mesh.query(`update ripstop.delivery_shards set ${elsewhere} where shard = 0`)
+  await until('it leaves them to the next', () => counts(second).join() === ',')
 })

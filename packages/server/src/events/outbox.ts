@@ -180,7 +180,7 @@ async function findTenantsOf(
   const called = new Set(rows.flatMap(({ tenant }) => (tenant === undefined || tenants.has(tenant) ? [] : [tenant])))
   if (called.size > 0) {
     if (tenants.size + called.size > TENANTS_KEPT) tenants.clear()
-    for (const [name, tenantId] of await findTenants(link, ctx, [...called])) tenants.set(name, tenantId)
+    for (const [name, { tenantId }] of await findTenants(link, ctx, [...called])) tenants.set(name, tenantId)
   }
   return ({ tenant }) => (tenant === undefined ? DEFAULT_TENANT_ID : tenants.get(tenant))
 }

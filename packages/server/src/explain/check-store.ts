@@ -14,6 +14,8 @@ const UNDONE_MAX = 20_000
 const LANES_MAX = 20_000
 const SHOWN = 5
 
+export const CHECK_DEFAULTS = { secretAgeMs: 90 * 86_400_000, outboxAgeMs: 60_000, overdueMs: 180_000 }
+
 export interface CheckBounds {
   readonly sinceWallMs: number
   readonly untilWallMs: number

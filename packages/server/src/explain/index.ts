@@ -1,2 +1,3 @@
 export { checkDelivery } from './check-store.ts'
+export { startChecking } from './checking.ts'
 export { createExplainRoutes } from './routes.ts'

@@ -12,13 +12,11 @@ import {
 } from '@ripstop/protocol'
 import { z } from 'zod'
 import { type Route, route } from '#platform/http'
-import { checkDelivery } from './check-store.ts'
+import { CHECK_DEFAULTS, checkDelivery } from './check-store.ts'
 import type { Explanation } from './situation.ts'
 import { type WhyDeps, whyDelivery, whyEvent } from './why.ts'
 
 const HOUR_MS = 3_600_000
-const DAY_MS = 24 * HOUR_MS
-const CHECK_DEFAULTS = { secretAgeMs: 90 * DAY_MS, outboxAgeMs: 60_000, overdueMs: 180_000 }
 
 export interface ExplainRoutesDeps extends WhyDeps {
   /** How old a signing secret may be. */

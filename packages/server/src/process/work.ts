@@ -4,6 +4,7 @@ import { createAccessUpkeep } from '#access'
 import { createDeferredKind, createDeferredUpkeep } from '#deferred'
 import { createDeliveryReader, createDeliveryUpkeep, type DeliveryKind, startDelivery } from '#delivery'
 import { createEventsUpkeep, startOutbox } from '#events'
+import { startChecking } from '#explain'
 import { createUpstreamLink } from '#gateway'
 import { createPostgresLink, expireIdempotency, startMigrations } from '#platform/postgres'
 import { createReplaysUpkeep, findReplayEndpoint, startReplays } from '#replays'
@@ -86,6 +87,8 @@ function startLoops(working: AsyncDisposableStack, deps: RoleDeps, { link, publi
       owner: workerId,
     }),
   )
+  const secretAgeMs = config.webhooks.secretMaxAgeDays * DAY_MS
+  working.use(startChecking({ env, log, metrics: mesh.metrics, link, owner: workerId, secretAgeMs }))
   const tasks = [
     { name: 'idempotency', everyMs: EXPIRE_EVERY_MS, batch: expireIdempotency },
     ...createAccessUpkeep(),

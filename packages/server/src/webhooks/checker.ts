@@ -4,12 +4,13 @@
 //   WK10. An endpoint that was parked by the mesh is tried again after 1 h, 6 h, 24 h, and then every day, for ever.
 //   WS7. A secret is warned of once, at 80 % of its greatest age, in the audit log and by an event.
 
-import { background, type Ctx, isRipstopError } from '@ripstop/kernel'
+import { background, type Ctx, isRipstopError, type Metrics } from '@ripstop/kernel'
 import { pause } from '#platform/pause'
 import type { Log } from '#platform/telemetry'
 import { HEALTH_ACTOR, ownLine } from './asking.ts'
-import { findFailing, findGone, findToProbe } from './health-store.ts'
+import { countEndpoints, findFailing, findGone, findToProbe } from './health-store.ts'
 import { OVERLAP_MS_MAX } from './limits.ts'
+import { createEndpointMeters } from './meters.ts'
 import { ownEvent } from './own-events.ts'
 import { findAged, hasSecret, warnedPart } from './secret-store.ts'
 import { rotateSecret, type SecretsDeps } from './secrets.ts'
@@ -20,15 +21,16 @@ import { failingChange, probeChange } from './transitions.ts'
 /** At a turn of each kind; what is more waits for the next. */
 const BATCH = 100
 const TURN_MS = 30_000
+const COUNT_EVERY_MS = 60_000
 
 export interface CheckerDeps extends SecretsDeps {
   readonly log: Log
   readonly settings: WebhookSettings
 }
 
-export function startChecker(deps: CheckerDeps): AsyncDisposable {
+export function startChecker(deps: CheckerDeps & { readonly metrics: Metrics }): AsyncDisposable {
   const root = background(deps.env)
-  const running = runForEver(deps, root)
+  const running = runForEver(deps, root, createCounting(deps))
   return {
     [Symbol.asyncDispose]: async () => {
       root.cancel()
@@ -37,18 +39,34 @@ export function startChecker(deps: CheckerDeps): AsyncDisposable {
   }
 }
 
-async function runForEver(deps: CheckerDeps, root: Ctx): Promise<void> {
+async function runForEver(deps: CheckerDeps, root: Ctx, count: (ctx: Ctx) => Promise<void>): Promise<void> {
   const { env, log, settings } = deps
   while (root.reason === undefined) {
     try {
       await pause(root, settings.checkEveryMs * (0.5 + env.random()))
       using ctx = root.within(TURN_MS)
+      await count(ctx)
       await checkOnce(deps, ctx)
     } catch (error) {
       if (root.reason !== undefined) return
       const code = isRipstopError(error) ? error.code : 'INTERNAL'
       log.warn({ event: 'webhook.check_failed', code, why: error instanceof Error ? error.message : String(error) })
     }
+  }
+}
+
+/** Counts what is shown in the metrics, at most every COUNT_EVERY_MS. Throws what the link throws. */
+function createCounting({ env, link, metrics, settings }: Parameters<typeof startChecker>[0]) {
+  const tell = createEndpointMeters(metrics)
+  let nextMs = Number.NEGATIVE_INFINITY
+  return async (ctx: Ctx): Promise<void> => {
+    if (env.clock.monoMs() < nextMs) return
+    const counts = await countEndpoints(link, ctx, settings.secretMaxAgeMs).catch((error: unknown) => {
+      tell(undefined) // what was told last is older by now than anybody would think
+      throw error
+    })
+    tell(counts)
+    nextMs = env.clock.monoMs() + COUNT_EVERY_MS
   }
 }
 

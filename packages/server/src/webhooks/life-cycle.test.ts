@@ -1,7 +1,8 @@
+import { Metrics } from '@ripstop/kernel'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../testing/postgres.ts'
 import { until } from '../testing/processes.ts'
-import { type CheckerDeps, checkOnce } from './checker.ts'
+import { type CheckerDeps, checkOnce, startChecker } from './checker.ts'
 import type { Endpoint } from './endpoint.ts'
 import { deleteEndpoint, findEndpoint, pauseEndpoint, resumeEndpoint } from './endpoints.ts'
 import type { WebhookSettings } from './settings.ts'
@@ -235,6 +236,34 @@ test('what is gone for too long is deleted by itself only where the mesh is set 
   await check({ deleteGoneAfterMs: 30 * 86_400_000 })
   await expect(readIt(endpoint)).rejects.toMatchObject({ code: 'NOT_FOUND' })
   await isTold('ripstop.endpoint.deleted', endpoint)
+})
+
+test('endpoints by state and secrets that are too old are counted for the metrics; nothing is told that is not known', async () => {
+  const { endpoint } = await world.create({ url: receiver.url })
+  await world.create({ url: receiver.url })
+  const { endpoint: paused } = await world.create({ url: receiver.url })
+  const { endpoint: deleted } = await world.create({ url: receiver.url })
+  await pauseEndpoint(world.webhooks, ctx(), ASKING, paused.endpointId, 'maintenance')
+  await deleteEndpoint(world.webhooks, ctx(), ASKING, deleted.endpointId)
+  const ids = [endpoint.endpointId, deleted.endpointId]
+  const old = `update ripstop.endpoint_secrets set created_at = now() - interval '91 days' where endpoint_id = any ($1)`
+  await world.mesh.query(old, [ids])
+  const metrics = new Metrics()
+  const { link, log, sealer, settings } = world.webhooks
+  let isAway = true
+  const flaky = new Proxy(link, {
+    get: (of, name) =>
+      name === 'call' && isAway ? () => Promise.reject(new Error('away')) : of[name as 'call'].bind(of),
+  })
+  const changed = { ...settings, checkEveryMs: 20 }
+  await using _ = startChecker({ env: world.mesh.env, link: flaky, log, sealer, metrics, settings: changed })
+  const failed = () => world.mesh.log.lines.some(({ event }) => event === 'webhook.check_failed')
+  await until('a turn has failed', failed)
+  expect(metrics.text()).not.toContain('webhook_')
+  isAway = false
+  await until('it is told', () => metrics.text().includes('webhook_secrets_too_old 1\n'))
+  for (const told of ['active"} 2', 'paused"} 1', 'gone"} 0'])
+    expect(metrics.text()).toContain(`webhook_endpoints{state="${told}\n`)
 })
 
 test('a REST Hook that answers 410 is unsubscribed', async () => {

@@ -18,39 +18,62 @@ interface Pulse {
   why: string
 }
 
+interface Group {
+  readonly pulse: Pulse
+  /** Undefined: nobody has said yet what the tenant is called. */
+  link: Link<Pulse> | undefined
+  isAsking: boolean
+}
+
+export interface WebhookLinksDeps {
+  readonly mesh: Mesh
+  /** Undefined: there is no such tenant. It is asked again while it rejects. */
+  readonly nameOf: (tenantId: string) => Promise<string | undefined>
+}
+
 export interface WebhookLinks {
   /** An attempt of the tenant's was answered, or was not. */
   readonly heard: (tenantId: string, presence: Presence, why: string | undefined) => void
 }
 
-export function createWebhookLinks({ mesh }: { readonly mesh: Mesh }): WebhookLinks {
-  const groups = new Map<string, { readonly link: Link<Pulse>; readonly pulse: Pulse }>()
-  const groupOf = (tenantId: string) => {
-    const name = groups.has(tenantId) || groups.size < LINKS_MAX ? tenantId : OTHERS
-    const known = groups.get(name)
-    if (known !== undefined) return known
-    const pulse: Pulse = { silentInARow: 0, why: '' }
-    const link = mesh.link(`webhooks.${name}`, createAdapter(name, pulse), GUARANTEES, {
-      name: 'receivers of webhooks',
-      kind: 'service',
-    })
-    mesh.use({ component: 'delivery', link: link.name, need: 'soft' })
-    link.start()
-    const made = { link, pulse }
-    groups.set(name, made)
-    return made
+export function createWebhookLinks({ mesh, nameOf }: WebhookLinksDeps): WebhookLinks {
+  const groups = new Map<string, Group>()
+  const groupOf = (tenantId: string): Group => {
+    const id = groups.has(tenantId) || groups.size < LINKS_MAX ? tenantId : OTHERS
+    let group = groups.get(id)
+    if (group === undefined) {
+      group = { pulse: { silentInARow: 0, why: '' }, link: undefined, isAsking: false }
+      groups.set(id, group)
+    }
+    if (group.link === undefined && !group.isAsking) void open(id, group)
+    return group
+  }
+  const open = async (id: string, group: Group): Promise<void> => {
+    group.isAsking = true
+    try {
+      const called = id === OTHERS ? OTHERS : await nameOf(id)
+      const name = called === undefined || (called === OTHERS && id !== OTHERS) ? id : called
+      const to = { name: 'receivers of webhooks', kind: 'service' } as const
+      group.link = mesh.link(`webhooks.${name}`, createAdapter(name, group.pulse), GUARANTEES, to)
+      mesh.use({ component: 'delivery', link: group.link.name, need: 'soft' })
+      group.link.start()
+    } catch {
+      // The database is away, or all of this is ending: the next attempt asks again.
+    } finally {
+      group.isAsking = false
+    }
   }
   return {
     heard: (tenantId, presence, why) => {
       const { link, pulse } = groupOf(tenantId)
       if (presence === 'there') {
-        if (pulse.silentInARow >= SILENT_MAX) link.wake()
+        if (pulse.silentInARow >= SILENT_MAX) link?.wake()
         pulse.silentInARow = 0
         return
       }
       pulse.why = why ?? ''
       pulse.silentInARow++
-      if (pulse.silentInARow === SILENT_MAX) link.suspect('no receiver answers')
+      if (pulse.silentInARow === SILENT_MAX) link?.suspect('no receiver answers')
     },
   }
 }

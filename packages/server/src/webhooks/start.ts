@@ -2,6 +2,7 @@
 // adds to it (the kind that the engine sends by, the poll for changes, the health checker).
 
 import { background, type Ctx, type Env, type Mesh } from '@ripstop/kernel'
+import { findTenants } from '#access'
 import type { DeliveryKind } from '#delivery'
 import type { EventBody, EventConsumer } from '#events'
 import type { Egress } from '#platform/egress'
@@ -21,6 +22,7 @@ import { Transitions } from './transitions.ts'
 /** How often changes are looked for: so much later a pause is obeyed. */
 const POLL_MS = 400
 const POLL_LIMIT_MS = 5_000
+const NAME_LIMIT_MS = 5_000
 
 export interface WebhooksDeps {
   readonly env: Env
@@ -69,7 +71,13 @@ export function startWebhookWork(webhooks: Webhooks, changes: Partial<WebhookSet
   const root = background(env)
   const settings = { ...webhooks.settings, ...changes }
   const transitions = new Transitions({ env, link, log, cache, settings })
-  const links = createWebhookLinks({ mesh })
+  const links = createWebhookLinks({
+    mesh,
+    nameOf: async (tenantId) => {
+      using ctx = root.within(NAME_LIMIT_MS)
+      return (await findTenants(link, ctx, [tenantId])).get(tenantId)?.name
+    },
+  })
   const kind = createWebhookKind({
     env,
     link,
@@ -81,7 +89,7 @@ export function startWebhookWork(webhooks: Webhooks, changes: Partial<WebhookSet
     heard: links.heard,
   })
   const polling = pollForEver(root, cache)
-  const checker = startChecker({ env, link, log, sealer, settings })
+  const checker = startChecker({ env, link, log, sealer, metrics: mesh.metrics, settings })
   const stop = async (): Promise<void> => {
     root.cancel()
     await Promise.all([polling, checker[Symbol.asyncDispose](), transitions[Symbol.asyncDispose]()])

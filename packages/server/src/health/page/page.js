@@ -79,7 +79,7 @@ function findColumns(edges) {
   })
 }
 
-const MAP = { width: 960, rowHeight: 64, boxWidth: 168, boxHeight: 46 }
+const MAP = { width: 960, rowHeight: 64, boxWidth: 168, boxHeight: 46, nameFits: 18, nameMost: 23 }
 
 function findPlaces(columns) {
   const rows = Math.max(1, ...columns.map((names) => names.length))
@@ -128,9 +128,18 @@ function drawBox(name, kind, { x, y }, isHit) {
     'g',
     { class: isHit ? 'hit' : '' },
     svg('rect', { x, y, width: MAP.boxWidth, height: MAP.boxHeight, rx: 8 }),
-    svg('text', { x: x + 13, y: y + 20 }, name.length > 18 ? `${name.slice(0, 17)}…` : name),
+    drawName(name, x + 13, y + 20),
     svg('text', { x: x + 13, y: y + 36, class: 'kind' }, kind),
   )
+}
+
+/** A name that is a little too long is drawn narrower; one that is much too long is cut, and whole where the mouse rests. */
+function drawName(name, x, y) {
+  const fit = name.length > MAP.nameFits ? { textLength: MAP.boxWidth - 26, lengthAdjust: 'spacingAndGlyphs' } : {}
+  const shown = name.length > MAP.nameMost ? `${name.slice(0, MAP.nameMost - 1)}…` : name
+  const text = svg('text', { x, y, ...fit }, shown)
+  if (shown !== name) text.append(svg('title', {}, name))
+  return text
 }
 
 function drawLinks() {

@@ -1,4 +1,4 @@
-export { createLog, type Log, type LogFields, type LogLevel, type LogOptions, type ProcessLog } from './log.ts'
+export { createLog, type Log, type LogFields, type ProcessLog } from './log.ts'
 export { logMesh } from './mesh-log.ts'
 export { startProcessMetrics } from './process-metrics.ts'
 export { redactFields, redactText } from './redaction.ts'

@@ -45,6 +45,12 @@ const METRICS: Readonly<Record<string, readonly string[]>> = {
   events_total: ['via', 'outcome'],
   events_outbox_lag_seconds: [],
   webhook_filter_errors_total: [],
+  delivery_oldest_undone_seconds: [],
+  delivery_backlog_ratio: ['kind'],
+  dead_letters: ['reason'],
+  webhook_endpoints: ['state'],
+  webhook_secrets_too_old: [],
+  delivery_check_count: ['name'],
 }
 const SRC = new URL('../..', import.meta.url)
 const KERNEL = new URL('../../../../kernel/src', import.meta.url)
@@ -59,10 +65,14 @@ function readSources(folder: URL): string {
     .join('\n')
 }
 
-const OF_PROMETHEUS = ['instance', 'job']
+/** Of every series: two are Prometheus' own, one says which process of the mesh it is. */
+const OF_ALL = ['instance', 'job', 'process']
 
 const metricsOf = (expr: string): readonly string[] =>
-  expr.match(/\b[a-z]+(?:_[a-z]+)+\b/g)?.filter((name) => name !== 'histogram_quantile') ?? []
+  expr
+    .replaceAll(/"[^"]*"/g, '')
+    .match(/\b[a-z]+(?:_[a-z]+)+\b/g)
+    ?.filter((name) => name !== 'histogram_quantile') ?? []
 
 describe('alert rules', () => {
   it('name only metrics and labels that exist', () => {
@@ -70,7 +80,7 @@ describe('alert rules', () => {
       const metrics = metricsOf(expr)
       expect(metrics.length, alert).toBeGreaterThan(0)
       for (const metric of metrics) expect(METRICS[metric], `${alert} ${metric}`).toBeDefined()
-      const labels = new Set([...OF_PROMETHEUS, ...metrics.flatMap((metric) => METRICS[metric] ?? [])])
+      const labels = new Set([...OF_ALL, ...metrics.flatMap((metric) => METRICS[metric] ?? [])])
       const grouped = [...expr.matchAll(/\b(?:by|on) \(([^)]*)\)/g)].flatMap(([, list = '']) =>
         list.split(',').map((label) => label.trim()),
       )
@@ -132,6 +142,10 @@ describe('alert rules', () => {
     for (const metric of ['deliveries_total', 'delivery_lag_seconds_bucket', 'delivery_shards_owned'])
       expect(named).toContain(metric)
     for (const metric of ['events_outbox_lag_seconds', 'events_total', 'delivery_may_repeat_total'])
+      expect(named).toContain(metric)
+    for (const metric of ['delivery_oldest_undone_seconds', 'delivery_backlog_ratio', 'dead_letters'])
+      expect(named).toContain(metric)
+    for (const metric of ['webhook_endpoints', 'webhook_secrets_too_old', 'delivery_check_count'])
       expect(named).toContain(metric)
   })
 
