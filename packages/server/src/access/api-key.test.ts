@@ -44,7 +44,15 @@ describe('scopes', () => {
 
   test('AC5: admin of another tenant is everything within it, and nothing of the mesh', () => {
     expect(effectiveScopes(DEFAULT_TENANT_ID, ['admin'], all)).toEqual(['admin'])
-    const own = ['keys:read', 'keys:write', 'audit:read', 'events:read', 'events:write', 'webhooks:read', 'webhooks:write']
+    const own = [
+      'keys:read',
+      'keys:write',
+      'audit:read',
+      'events:read',
+      'events:write',
+      'webhooks:read',
+      'webhooks:write',
+    ]
     expect(effectiveScopes('other', ['admin'], all)).toEqual([...own, 'orders:read'])
     expect(effectiveScopes('other', ['mesh:read', 'tenants:write', 'audit:read'], all)).toEqual(['audit:read'])
   })
