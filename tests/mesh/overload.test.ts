@@ -148,7 +148,8 @@ test('M4: a thousand POSTs of one client at a route with a limit: what is over i
   const answers = await spike(SPIKE, () => mesh.ask('/api/chat', { method: 'POST', body: { prompt: 'hello' } }))
   await expectNormal(traffic, performance.now())
   const { '429 RATE_LIMITED': limited = 0, ...rest } = tallyOf(answers)
-  expect(limited).toBeGreaterThan(SPIKE - 150)
+  // A spike over the turn of a minute meets two windows of 100.
+  expect(limited).toBeGreaterThan(SPIKE - 250)
   expect(Object.keys(rest).filter((key) => !['200', '503 OVERLOADED', '504 DEADLINE_EXCEEDED'].includes(key))).toEqual(
     [],
   )
