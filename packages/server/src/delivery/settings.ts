@@ -38,7 +38,7 @@ export const DELIVERY_DEFAULTS: DeliverySettings = {
   sweepMs: 5_000,
   targetsMs: 500,
   drainMs: 20_000,
-  parkedMsMax: 30 * 86_400_000,
+  parkedMsMax: 90 * 86_400_000,
   countMax: 2_500_000,
   surveyMs: 15_000,
 }

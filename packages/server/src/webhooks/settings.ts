@@ -28,7 +28,7 @@ export const WEBHOOK_DEFAULTS: WebhookSettings = {
   pauseAfterFailingMs: 5 * DAY_MS,
   goneAfterMissing: 20,
   deleteGoneAfterMs: undefined,
-  orphanAfterDays: 14,
+  orphanAfterDays: 30,
   secretMaxAgeMs: 90 * DAY_MS,
   secretWarnAt: 0.8,
   secretOverlapMs: OVERLAP_MS_DEFAULT,
