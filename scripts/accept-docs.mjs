@@ -9,5 +9,6 @@ const node = findNode()
 const options = { cwd: root, env: environment(node), stdio: 'inherit' }
 const made = spawnSync(node, [join(root, 'packages', 'server', 'src', 'api-docs', 'accept.ts')], options)
 const biome = join(root, 'node_modules', '.bin', 'biome')
-if (made.status === 0) spawnSync(biome, ['format', '--write', '--no-errors-on-unmatched', join('docs', 'openapi.json')], options)
+if (made.status === 0)
+  spawnSync(biome, ['format', '--write', '--no-errors-on-unmatched', join('docs', 'openapi.json')], options)
 process.exitCode = made.status ?? 1

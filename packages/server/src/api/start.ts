@@ -35,7 +35,7 @@ export interface Api extends AsyncDisposable {
 export function startApi(deps: ApiDeps): Api {
   const { env, mesh, link, webhooks, sealer, consumers, isStrict, liveKeys, eventBytesMax, secretAgeMs } = deps
   const owned = new AsyncDisposableStack()
-  const events = owned.use(startEvents({ env, mesh, link, consumers, isStrict }))
+  const events = owned.use(startEvents({ env, mesh, link, consumers, isStrict, eventBytesMax }))
   const { publish, readSchema } = events
   const reader = createDeliveryReader(link)
   const reading = owned.use(startDeliveryReading({ env, link, targets: webhooks.targets }))

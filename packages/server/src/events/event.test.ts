@@ -1,11 +1,18 @@
 import { isRipstopError, type RipstopError } from '@ripstop/kernel'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { createEvent, EVENT_BYTES_MAX, readDraft } from './event.ts'
+import { createEvent, readDraft } from './event.ts'
 import { EventIds } from './event-ids.ts'
 
 const WALL_MS = Date.UTC(2026, 10, 21, 12)
-const AT = { eventId: '019a7c3e-5f0e-7cc1-9d7e-0a4b6f2d1c33', tenantId: 't', typeVersion: undefined, wallMs: WALL_MS }
+const BYTES_MAX = 4_096
+const AT = {
+  eventId: '019a7c3e-5f0e-7cc1-9d7e-0a4b6f2d1c33',
+  tenantId: 't',
+  typeVersion: undefined,
+  wallMs: WALL_MS,
+  bytesMax: BYTES_MAX,
+}
 
 function build(input: unknown) {
   const draft = readDraft(input)
@@ -115,7 +122,7 @@ describe('what is no event', () => {
   })
 
   test('EV5: size is counted in bytes of the whole event', () => {
-    const room = EVENT_BYTES_MAX - Buffer.byteLength(JSON.stringify(bodyOf({ type: 'a', data: '' })))
+    const room = BYTES_MAX - Buffer.byteLength(JSON.stringify(bodyOf({ type: 'a', data: '' })))
     expect(bodyOf({ type: 'a', data: 'x'.repeat(room) })).toBeTypeOf('object')
     expect(bodyOf({ type: 'a', data: 'x'.repeat(room + 1) })).toBe('PAYLOAD_TOO_LARGE')
     expect(bodyOf({ type: 'a', data: 'ü'.repeat(room / 2 + 1) })).toBe('PAYLOAD_TOO_LARGE')

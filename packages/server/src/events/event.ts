@@ -9,7 +9,7 @@ import type { FieldProblem } from '@ripstop/protocol'
 import '@ripstop/protocol' // registers the codes of the edge
 import type { NewEvent } from './consumer.ts'
 
-export const EVENT_BYTES_MAX = 262_144
+export const EVENT_BYTES_DEFAULT = 262_144
 /** Of `data`: deeper ones would break recursive readers, ours and those of receivers. */
 const DEPTH_MAX = 64
 const EXTENSIONS_MAX = 32
@@ -171,12 +171,13 @@ export interface Publishing {
   readonly typeVersion: number | undefined
   /** When it happened, if the publisher doesn't say. */
   readonly wallMs: number
+  readonly bytesMax: number
 }
 
 /** The event as it is stored and sent. The refusal is PAYLOAD_TOO_LARGE. */
 export function createEvent(
   draft: Draft,
-  { eventId, tenantId, typeVersion, wallMs }: Publishing,
+  { eventId, tenantId, typeVersion, wallMs, bytesMax }: Publishing,
 ): NewEvent | RipstopError {
   const { type, source, id = eventId, subject, key, dataschema, extensions, data } = draft
   const time = draft.time ?? new Date(wallMs).toISOString()
@@ -190,16 +191,16 @@ export function createEvent(
     event.data = data
   }
   const body = Buffer.from(JSON.stringify(event))
-  if (body.length > EVENT_BYTES_MAX) return tooLarge(body.length)
+  if (body.length > bytesMax) return tooLarge(bytesMax, body.length)
   const occurredWallMs = draft.time === undefined ? wallMs : Date.parse(time)
   return { eventId, tenantId, source, id, type, typeVersion, subject, key, occurredWallMs, body, event }
 }
 
 /** `bytes` undefined: so many that nobody counted. */
-export function tooLarge(bytes?: number): RipstopError {
+export function tooLarge(bytesMax: number, bytes?: number): RipstopError {
   const has = bytes === undefined ? 'far more' : bytes
-  return new RipstopError('PAYLOAD_TOO_LARGE', `an event may have ${EVENT_BYTES_MAX} bytes, this one has ${has}`, {
-    details: { ...(bytes === undefined ? {} : { bytes }), bytes_max: EVENT_BYTES_MAX },
+  return new RipstopError('PAYLOAD_TOO_LARGE', `an event may have ${bytesMax} bytes, this one has ${has}`, {
+    details: { ...(bytes === undefined ? {} : { bytes }), bytes_max: bytesMax },
   })
 }
 

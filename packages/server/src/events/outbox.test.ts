@@ -35,8 +35,20 @@ function start(options: FakeConsumerOptions = {}, page = 500, owner?: string): A
   const { env, link, log } = mesh
   const consumers = [createFakeConsumer(link, options)]
   const named = owner === undefined ? {} : { owner }
-  return startOutbox({ env, log, metrics: mesh.mesh.metrics, link, consumers, leaseMs: 1_000, page, ...named })
+  return startOutbox({
+    env,
+    log,
+    metrics: mesh.mesh.metrics,
+    link,
+    consumers,
+    leaseMs: 1_000,
+    page,
+    eventBytesMax: BYTES_MAX,
+    ...named,
+  })
 }
+
+const BYTES_MAX = 20_000
 
 const publish = (event: unknown, tenant: string | null = null) =>
   mesh.query('select ripstop.publish($1::jsonb, $2)', [JSON.stringify(event), tenant])
@@ -81,7 +93,7 @@ describe('the outbox', () => {
     await publish({ type: 5 })
     await publish({ type: 'ok', data: 1 }, 'acme')
     await publish({ type: 'ok' }, 'nobody')
-    await publish({ type: 'large', data: 'x'.repeat(300_000) })
+    await publish({ type: 'large', data: 'x'.repeat(BYTES_MAX) })
     await publish({ type: 'huge', data: 'x'.repeat(1_100_000) })
     await publish({ type: 'poison' })
     await publish({ type: 'broken' })

@@ -26,7 +26,7 @@ import { pause } from '#platform/pause'
 import { type Part, withLease } from '#platform/postgres'
 import type { Log } from '#platform/telemetry'
 import { type BatchDeps, inHalves, movedTooOften, planEntries } from './batch.ts'
-import { tooLarge } from './event.ts'
+import { EVENT_BYTES_DEFAULT, tooLarge } from './event.ts'
 import { moveOutbox, type OutboxRow, type RejectedRow, readOutbox } from './outbox-store.ts'
 import {
   createCounters,
@@ -58,6 +58,7 @@ export interface OutboxDeps extends BatchDeps {
   readonly owner?: string
   readonly leaseMs?: number
   readonly page?: number
+  readonly eventBytesMax?: number
 }
 
 interface Relay extends OutboxDeps {
@@ -74,7 +75,7 @@ export function startOutbox(deps: OutboxDeps): AsyncDisposable {
   const root = background(env)
   const relay: Relay = {
     ...deps,
-    reader: createEventReader({ env, types: new TypesCache(link), isStrict }),
+    reader: createEventReader({ env, types: new TypesCache(link), isStrict, eventBytesMax: deps.eventBytesMax }),
     tenants: new Map(),
     counters: createCounters(metrics, 'outbox'),
     lag: metrics.gauge('events_outbox_lag_seconds', 'Age of the oldest row of the outbox, as this process last saw it'),
@@ -150,6 +151,7 @@ async function movePage(relay: Relay, ctx: Ctx, fence: Part, rows: readonly Outb
 
 /** In the order of the rows; those of one tenant are read together. */
 async function readRows(relay: Relay, ctx: Ctx, rows: readonly OutboxRow[]): Promise<readonly Read[]> {
+  const { eventBytesMax = EVENT_BYTES_DEFAULT } = relay
   const tenantOf = await findTenantsOf(relay, ctx, rows)
   const read = new Map<OutboxRow, Read>()
   for (const [tenantId, own] of Map.groupBy(rows, tenantOf)) {
@@ -161,9 +163,10 @@ async function readRows(relay: Relay, ctx: Ctx, rows: readonly OutboxRow[]): Pro
     const inputs = small.map(({ text }): unknown => JSON.parse(text ?? ''))
     const publisher = { tenantId, actor: 'outbox', traceId: undefined }
     const items = await relay.reader.read(ctx, publisher, inputs, (place) => small[place]?.createdWallMs ?? 0)
-    for (const [place, row] of small.entries()) read.set(row, { row, tenantId, item: items[place] ?? tooLarge() })
+    for (const [place, row] of small.entries())
+      read.set(row, { row, tenantId, item: items[place] ?? tooLarge(eventBytesMax) })
   }
-  return rows.map((row) => read.get(row) ?? { row, tenantId: tenantOf(row), item: tooLarge() })
+  return rows.map((row) => read.get(row) ?? { row, tenantId: tenantOf(row), item: tooLarge(eventBytesMax) })
 }
 
 function tenantUnknown(): RipstopError {

@@ -32,7 +32,11 @@ beforeEach(async () => {
   await mesh.query('delete from fake_deliveries')
 })
 
-function start(options: FakeConsumerOptions = {}, consumers?: readonly EventConsumer[]): Publishing {
+function start(
+  options: FakeConsumerOptions = {},
+  consumers?: readonly EventConsumer[],
+  eventBytesMax?: number,
+): Publishing {
   const { env, link } = mesh
   return createPublishing({
     env,
@@ -41,6 +45,7 @@ function start(options: FakeConsumerOptions = {}, consumers?: readonly EventCons
     consumers: consumers ?? [createFakeConsumer(link, options)],
     types: new TypesCache(link),
     isStrict: (tenantId) => tenantId === STRICT,
+    eventBytesMax,
   })
 }
 
@@ -187,6 +192,16 @@ describe('publishing', () => {
     expect(stored.map(({ body }) => JSON.parse(String(body)).data)).toEqual(inputs.map(({ data }) => data))
     const bodies = await readBodies(mesh.link, mesh.ctx, ids as string[])
     expect(bodies.size).toBe(1_000)
+  })
+
+  test('EV5: how large an event may be is set', async () => {
+    await using publishing = start({}, undefined, 2_000)
+    const inputs = [1_000, 2_000].map((length) => ({ type: 'a', data: 'x'.repeat(length) }))
+    const { results } = await publishing.publish(mesh.ctx, BY, inputs)
+    expect(results).toMatchObject([
+      { outcome: 'published' },
+      { outcome: 'refused', code: 'PAYLOAD_TOO_LARGE', details: { bytes_max: 2_000 } },
+    ])
   })
 
   test("a tenant that demands registered types is refused those that are none, but hears the mesh's own", async () => {

@@ -26,7 +26,7 @@ import {
   refusalOf,
   settleWritten,
 } from './batch.ts'
-import { createEvent, type Draft, invalid, readDraft } from './event.ts'
+import { createEvent, type Draft, EVENT_BYTES_DEFAULT, invalid, readDraft } from './event.ts'
 import { EventIds } from './event-ids.ts'
 import { BATCH_EVENTS_MAX, PublishQueue } from './publish-queue.ts'
 import { findWritten, insertEventsOnce } from './store.ts'
@@ -75,6 +75,8 @@ export interface PublishingDeps extends BatchDeps {
   readonly types: TypesCache
   /** Of such a tenant an event whose type is not registered is refused. */
   readonly isStrict: (tenantId: string) => boolean
+  /** Of an event as it is stored and sent [262,144]. */
+  readonly eventBytesMax?: number | undefined
 }
 
 export interface Publishing extends AsyncDisposable {
@@ -134,7 +136,8 @@ export function createEventReader({
   env,
   types,
   isStrict,
-}: Pick<PublishingDeps, 'env' | 'types' | 'isStrict'>): EventReader {
+  eventBytesMax: bytesMax = EVENT_BYTES_DEFAULT,
+}: Pick<PublishingDeps, 'env' | 'types' | 'isStrict' | 'eventBytesMax'>): EventReader {
   const ids = new EventIds()
   return {
     read: async (ctx, publisher, inputs, wallMs) => {
@@ -173,7 +176,7 @@ export function createEventReader({
       return new RipstopError('EVENT_TYPE_UNKNOWN', `${draft.type} is not registered, which this tenant demands`)
     const problem = type?.validate?.(draft.data ?? null)
     if (problem !== undefined) return invalid([problem])
-    const event = createEvent(draft, { eventId, tenantId, typeVersion: type?.version, wallMs })
+    const event = createEvent(draft, { eventId, tenantId, typeVersion: type?.version, wallMs, bytesMax })
     return isRipstopError(event) ? event : { event, publisher, outcome: undefined }
   }
 }

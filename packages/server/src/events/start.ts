@@ -18,6 +18,7 @@ export interface StartEventsDeps {
   readonly consumers: readonly EventConsumer[]
   /** Of such a tenant an event whose type is not registered is refused. Default: no tenant. */
   readonly isStrict?: (tenantId: string) => boolean
+  readonly eventBytesMax?: number
 }
 
 export interface Events extends AsyncDisposable {
@@ -28,9 +29,10 @@ export interface Events extends AsyncDisposable {
 }
 
 /** Disposing of it lets what was taken be written first. */
-export function startEvents({ env, mesh, link, consumers, isStrict = () => false }: StartEventsDeps): Events {
+export function startEvents(deps: StartEventsDeps): Events {
+  const { env, mesh, link, consumers, isStrict = () => false, eventBytesMax } = deps
   const types = new TypesCache(link)
-  const publishing = createPublishing({ env, metrics: mesh.metrics, link, consumers, types, isStrict })
+  const publishing = createPublishing({ env, metrics: mesh.metrics, link, consumers, types, isStrict, eventBytesMax })
   const eventTypes = createEventTypes({ env, link, registered: (tenantId, name) => types.forget(tenantId, name) })
   const { publish } = publishing
   return {

@@ -76,7 +76,10 @@ function startLoops(working: AsyncDisposableStack, deps: RoleDeps, { link, publi
       },
     }),
   )
-  working.use(startOutbox({ env, log, metrics: mesh.metrics, link, consumers, isStrict, owner: workerId }))
+  const { eventBytesMax } = config.events
+  working.use(
+    startOutbox({ env, log, metrics: mesh.metrics, link, consumers, isStrict, eventBytesMax, owner: workerId }),
+  )
   working.use(
     startReplays({
       env,

@@ -27,7 +27,7 @@ export const egressSettings = () =>
 export const eventsSettings = () =>
   z.strictObject({
     retention_days: days('How long events are kept').default(30),
-    event_bytes_max: whole(1_024, 16_777_216, 'Largest event, bytes.').default(262_144),
+    event_bytes_max: whole(1_024, 1_048_576, 'Largest event, bytes.').default(262_144),
     types: z
       .enum(['open', 'strict'])
       .default('open')
