@@ -111,6 +111,7 @@ test('SV1: a work process that is killed is replaced alone, and no request notic
     readyz: { path: '/readyz', everyMs: 50, deadlineMs: 1_000 },
     control: { path: '/v1/keys', everyMs: 100, deadlineMs: 2_000 },
   })
+  const { live: first } = await mesh.link('process.work', 'supervisor')
   signal(before.work, 'SIGKILL')
   const after = await until('there is another', async () => {
     const now = await pids()
@@ -118,8 +119,11 @@ test('SV1: a work process that is killed is replaced alone, and no request notic
   })
   await until('the graph tells of its end', async () => {
     const { live } = await mesh.link('process.work', 'supervisor')
-    return live.state === 'up' && live.transitions.some(({ why }) => why.includes('SIGKILL'))
+    return live.state === 'up' && live.generation > first.generation
   })
+  await until('each kind of request was answered', () =>
+    (['open', 'readyz', 'control'] as const).every((name) => traffic.ended(name).length > 0),
+  )
   expect({ ...after, work: 0 }).toEqual({ ...before, work: 0 })
   expect(await traffic.stop()).toEqual([])
   for (const name of ['open', 'readyz', 'control'] as const) expect(Object.keys(traffic.tally(name))).toEqual(['200'])
