@@ -40,3 +40,36 @@ create function ripstop.partition_key(parent text) returns text language sql sta
   join pg_attribute a on a.attrelid = p.partrelid and a.attnum = p.partattrs[0]
   where p.partrelid = format('ripstop.%I', parent)::regclass
 $$;
+
+-- Drops the oldest day of parent if it ended before `before`, and no row of the tables `keepers` with this kind has a message of that day:
+-- what waits or can be sent again keeps what it needs. Gives how many it dropped. It waits for no lock longer than a moment, since
+-- whoever writes waits behind it: another turn will do.
+create function ripstop.drop_oldest_partition(
+  parent text, before timestamptz, kind text default null, keepers text[] default '{}'
+) returns integer
+language plpgsql set lock_timeout = '200ms' as $$
+declare
+  oldest text;
+  from_day timestamptz;
+  keeper text;
+  is_kept boolean;
+begin
+  select c.relname::text into oldest from pg_inherits i join pg_class c on c.oid = i.inhrelid
+  where i.inhparent = format('ripstop.%I', parent)::regclass and c.relname ~ format('^%s_[0-9]{8}$', parent)
+  order by c.relname limit 1;
+  from_day := to_date(right(oldest, 8), 'YYYYMMDD')::timestamp at time zone 'UTC';
+  if oldest is null or from_day + interval '1 day' > before then
+    return 0;
+  end if;
+  foreach keeper in array keepers loop
+    execute format('select exists (select from ripstop.%I where kind = $1 and message_id >= $2 and message_id < $3)', keeper)
+      into is_kept using kind, ripstop.least_id_at(from_day), ripstop.least_id_at(from_day + interval '1 day');
+    if is_kept then
+      return 0;
+    end if;
+  end loop;
+  execute format('drop table ripstop.%I', oldest);
+  return 1;
+exception when lock_not_available then
+  return 0;
+end $$;

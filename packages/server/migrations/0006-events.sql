@@ -73,28 +73,3 @@ create table ripstop.rejected_events (
   rejected_at timestamptz not null default now()
 );
 create index rejected_events_of_tenant on ripstop.rejected_events (tenant_id, rejected_id desc);
-
--- Drops the oldest partition of events if it ended before `before` and nothing of it is waiting or can be sent again; gives how many
--- it dropped. It waits for no lock longer than a moment, since publishers wait behind it: another turn will do.
-create function ripstop.drop_old_events(before timestamptz) returns integer
-language plpgsql set lock_timeout = '200ms' as $$
-declare
-  oldest record;
-begin
-  select c.relname::text as name, to_date(right(c.relname, 8), 'YYYYMMDD')::timestamp at time zone 'UTC' as from_day
-  into oldest
-  from pg_inherits i join pg_class c on c.oid = i.inhrelid
-  where i.inhparent = 'ripstop.events'::regclass and c.relname ~ '^events_[0-9]{8}$'
-  order by c.relname limit 1;
-  if oldest.name is null or oldest.from_day + interval '1 day' > before
-    or exists (select from ripstop.deliveries where message_id >= ripstop.least_id_at(oldest.from_day)
-      and message_id < ripstop.least_id_at(oldest.from_day + interval '1 day'))
-    or exists (select from ripstop.dead_letters where message_id >= ripstop.least_id_at(oldest.from_day)
-      and message_id < ripstop.least_id_at(oldest.from_day + interval '1 day')) then
-    return 0;
-  end if;
-  execute format('drop table ripstop.%I', oldest.name);
-  return 1;
-exception when lock_not_available then
-  return 0;
-end $$;

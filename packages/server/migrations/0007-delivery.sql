@@ -67,25 +67,6 @@ create index attempts_of_target on ripstop.attempts (target_id, attempt_id desc)
 create index attempts_of_tenant on ripstop.attempts (tenant_id, attempt_id desc);
 select ripstop.make_partitions('attempts', 7);
 
--- Drops the oldest day of attempts if it ended before `before`; gives how many it dropped. As drop_old_events it waits for no lock longer
--- than a moment.
-create function ripstop.drop_old_attempts(before timestamptz) returns integer
-language plpgsql set lock_timeout = '200ms' as $$
-declare
-  oldest text;
-begin
-  select c.relname::text into oldest from pg_inherits i join pg_class c on c.oid = i.inhrelid
-  where i.inhparent = 'ripstop.attempts'::regclass and c.relname ~ '^attempts_[0-9]{8}$'
-  order by c.relname limit 1;
-  if oldest is null or (to_date(right(oldest, 8), 'YYYYMMDD') + 1)::timestamp at time zone 'UTC' > before then
-    return 0;
-  end if;
-  execute format('drop table ripstop.%I', oldest);
-  return 1;
-exception when lock_not_available then
-  return 0;
-end $$;
-
 -- What is not tried any more by itself; it keeps everything that a redrive needs.
 create table ripstop.dead_letters (
   delivery_id bigint primary key,

@@ -25,26 +25,3 @@ create table ripstop.deferred_requests (
 ) partition by range (request_id);
 create table ripstop.deferred_requests_default partition of ripstop.deferred_requests default;
 select ripstop.make_partitions('deferred_requests', 7);
-
--- Drops the oldest partition if it ended before `before` and nothing of it is still to be sent; gives how many it dropped. As
--- drop_old_events it waits for no lock longer than a moment.
-create function ripstop.drop_old_deferred(before timestamptz) returns integer
-language plpgsql set lock_timeout = '200ms' as $$
-declare
-  oldest record;
-begin
-  select c.relname::text as name, to_date(right(c.relname, 8), 'YYYYMMDD')::timestamp at time zone 'UTC' as from_day
-  into oldest
-  from pg_inherits i join pg_class c on c.oid = i.inhrelid
-  where i.inhparent = 'ripstop.deferred_requests'::regclass and c.relname ~ '^deferred_requests_[0-9]{8}$'
-  order by c.relname limit 1;
-  if oldest.name is null or oldest.from_day + interval '1 day' > before
-    or exists (select from ripstop.deliveries where message_id >= ripstop.least_id_at(oldest.from_day)
-      and message_id < ripstop.least_id_at(oldest.from_day + interval '1 day') and kind = 'deferred') then
-    return 0;
-  end if;
-  execute format('drop table ripstop.%I', oldest.name);
-  return 1;
-exception when lock_not_available then
-  return 0;
-end $$;

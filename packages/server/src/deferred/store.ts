@@ -214,7 +214,9 @@ export async function findRequest(
 
 /** The oldest day, if it ended longer ago than `afterMs` and nothing of it is still to be sent. For the holder of a lease. */
 export function dropOldRequests(afterMs: number): Omit<Part, 'name'> {
-  const text = `select ripstop.drop_old_deferred(now() - $1::float8 * interval '1 ms') as deleted from held`
+  const text = `
+    select ripstop.drop_oldest_partition('deferred_requests', now() - $1::float8 * interval '1 ms', 'deferred', '{deliveries}') as deleted
+    from held`
   return { text, values: [afterMs] }
 }
 

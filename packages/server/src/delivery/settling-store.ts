@@ -203,7 +203,7 @@ export async function bury(
 
 /** The oldest day of attempts, if it ended longer ago than `afterMs`. */
 export function dropOldAttempts(afterMs: number): Omit<Part, 'name'> {
-  const text = `select ripstop.drop_old_attempts(now() - $1::float8 * interval '1 ms') as deleted from held`
+  const text = `select ripstop.drop_oldest_partition('attempts', now() - $1::float8 * interval '1 ms') as deleted from held`
   return { text, values: [afterMs] }
 }
 

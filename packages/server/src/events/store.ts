@@ -319,7 +319,9 @@ export function expireKeys(afterMs: number, batch: number): Omit<Part, 'name'> {
 
 /** The oldest day of events, if it ended longer ago than `afterMs` and nothing of it is still to be sent. */
 export function dropOldEvents(afterMs: number): Omit<Part, 'name'> {
-  const text = `select ripstop.drop_old_events(now() - $1::float8 * interval '1 ms') as deleted from held`
+  const text = `
+    select ripstop.drop_oldest_partition('events', now() - $1::float8 * interval '1 ms', 'webhook', '{deliveries,dead_letters}') as deleted
+    from held`
   return { text, values: [afterMs] }
 }
 
