@@ -4,8 +4,10 @@ import { createId } from '@ripstop/kernel'
 import { DEFAULT_TENANT_ID } from '#access'
 import { composeStatement } from '#platform/postgres'
 import type { TestMesh } from '../testing/mesh.ts'
+import { until } from '../testing/processes.ts'
 import type { Answer, Delivery, DeliveryKind, NewDelivery, Settled, Target } from './kind.ts'
 import { deliveriesPart } from './publishing-store.ts'
+import { type DeliveryDeps, startDelivery } from './start.ts'
 
 export const TARGET: Omit<Target, 'targetId'> = {
   tenantId: DEFAULT_TENANT_ID,
@@ -91,3 +93,31 @@ export async function countRows(mesh: TestMesh, table: string): Promise<number> 
   const [row] = await mesh.query<{ count: number }>(`select count(*)::int as count from ripstop.${table}`)
   return row?.count ?? -1
 }
+
+/** Everything happens soon. */
+export const SOON = { leaseMs: 1_000, renewMs: 200, targetsMs: 20, sweepMs: 300, drainMs: 2_000 }
+
+/** An engine with this kind alone. */
+export function startEngine(mesh: TestMesh, kind: FakeKind, changes: Partial<DeliveryDeps> = {}): AsyncDisposable {
+  return startDelivery({
+    env: mesh.env,
+    log: mesh.log,
+    mesh: mesh.mesh,
+    link: mesh.link,
+    kinds: [kind],
+    workerId: createId(mesh.env.clock.wallMs()),
+    settings: SOON,
+    ...changes,
+  })
+}
+
+/** As if nothing had been published, and nobody had been there. */
+export async function forgetAll(mesh: TestMesh): Promise<void> {
+  await mesh.query('truncate ripstop.deliveries, ripstop.attempts, ripstop.dead_letters')
+  await mesh.query(`update ripstop.delivery_shards set owner = null, expires_at = '-infinity'`)
+  await mesh.query('delete from ripstop.delivery_workers')
+  mesh.log.lines.length = 0
+}
+
+export const untilNothingUndone = (mesh: TestMesh): Promise<unknown> =>
+  until('nothing is undone', async () => (await countRows(mesh, 'deliveries')) === 0)

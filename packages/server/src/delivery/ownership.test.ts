@@ -1,11 +1,23 @@
-import { createId, RipstopError } from '@ripstop/kernel'
+import { RipstopError } from '@ripstop/kernel'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { migrateTestDatabase, startTestMesh, type TestMesh } from '../testing/mesh.ts'
 import { createTestDatabase, startTestCluster, type TestDatabase } from '../testing/postgres.ts'
 import { until } from '../testing/processes.ts'
-import { addTarget, countRows, createFakeKind, type FakeKind, newDeliveries, OK, publish } from './engine.fixture.ts'
+import {
+  addTarget,
+  countRows,
+  createFakeKind,
+  type FakeKind,
+  forgetAll,
+  newDeliveries,
+  OK,
+  publish,
+  SOON,
+  startEngine,
+  untilNothingUndone,
+} from './engine.fixture.ts'
 import type { Answer } from './kind.ts'
-import { type DeliveryDeps, startDelivery } from './start.ts'
+import type { DeliveryDeps } from './start.ts'
 
 let database: TestDatabase
 let mesh: TestMesh
@@ -22,26 +34,12 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await mesh.query('truncate ripstop.deliveries, ripstop.attempts, ripstop.dead_letters')
-  await mesh.query(`update ripstop.delivery_shards set owner = null, expires_at = '-infinity'`)
-  await mesh.query('delete from ripstop.delivery_workers')
-  mesh.log.lines.length = 0
+  await forgetAll(mesh)
   kind = createFakeKind()
 })
 
-const SOON = { leaseMs: 1_000, renewMs: 200, targetsMs: 20, sweepMs: 300, drainMs: 2_000 }
-const start = (changes: Partial<DeliveryDeps> = {}) =>
-  startDelivery({
-    env: mesh.env,
-    log: mesh.log,
-    mesh: mesh.mesh,
-    link: mesh.link,
-    kinds: [kind],
-    workerId: createId(Date.now()),
-    settings: SOON,
-    ...changes,
-  })
-const nothingUndone = () => until('nothing is undone', async () => (await countRows(mesh, 'deliveries')) === 0)
+const start = (changes?: Partial<DeliveryDeps>) => startEngine(mesh, kind, changes)
+const nothingUndone = () => untilNothingUndone(mesh)
 
 describe('ownership', () => {
   test('DS5, DL9: workers come and go in order, share the shards, and nothing is sent twice', async () => {

@@ -1,11 +1,22 @@
-import { createId } from '@ripstop/kernel'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { startTestMesh, type TestMesh } from '../testing/mesh.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/postgres.ts'
 import { until } from '../testing/processes.ts'
-import { addTarget, countRows, createFakeKind, type FakeKind, newDeliveries, OK, publish } from './engine.fixture.ts'
+import {
+  addTarget,
+  countRows,
+  createFakeKind,
+  type FakeKind,
+  forgetAll,
+  newDeliveries,
+  OK,
+  publish,
+  SOON,
+  startEngine,
+  untilNothingUndone,
+} from './engine.fixture.ts'
 import type { Answer, Delivery, NewDelivery, Target } from './kind.ts'
-import { type DeliveryDeps, startDelivery } from './start.ts'
+import type { DeliveryDeps } from './start.ts'
 
 let database: TestDatabase
 let mesh: TestMesh
@@ -22,26 +33,12 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
-  await mesh.query('truncate ripstop.deliveries, ripstop.attempts, ripstop.dead_letters')
-  await mesh.query(`update ripstop.delivery_shards set owner = null, expires_at = '-infinity'`)
-  await mesh.query('delete from ripstop.delivery_workers')
-  mesh.log.lines.length = 0
+  await forgetAll(mesh)
   kind = createFakeKind()
 })
 
-const SOON = { leaseMs: 1_000, renewMs: 200, targetsMs: 20, sweepMs: 300, drainMs: 2_000 }
-const start = (changes: Partial<DeliveryDeps> = {}) =>
-  startDelivery({
-    env: mesh.env,
-    log: mesh.log,
-    mesh: mesh.mesh,
-    link: mesh.link,
-    kinds: [kind],
-    workerId: createId(Date.now()),
-    settings: SOON,
-    ...changes,
-  })
-const nothingUndone = () => until('nothing is undone', async () => (await countRows(mesh, 'deliveries')) === 0)
+const start = (changes?: Partial<DeliveryDeps>) => startEngine(mesh, kind, changes)
+const nothingUndone = () => untilNothingUndone(mesh)
 
 const sentOf = ({ targetId }: Target) => kind.sent.filter((delivery) => delivery.targetId === targetId)
 
