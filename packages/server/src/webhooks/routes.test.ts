@@ -250,12 +250,12 @@ test('orphans are told with their reasons and what to do', async () => {
   await set('gone', `state = 'gone', state_reason = 'it answered 410'`)
   await set(
     'silent',
-    `created_at = now() - interval '60 days', last_attempt_at = now(), last_success_at = now() - interval '20 days'`,
+    `created_at = now() - interval '60 days', last_attempt_at = now(), last_success_at = now() - interval '31 days'`,
   )
   await set('unmatched', `created_at = now() - interval '60 days'`)
   await set(
     'fine',
-    `created_at = now() - interval '60 days', last_attempt_at = now(), last_success_at = now() - interval '2 days'`,
+    `created_at = now() - interval '60 days', last_attempt_at = now(), last_success_at = now() - interval '29 days'`,
   )
   const { json } = await send('GET', '/v1/webhooks/orphans?limit=200')
   const found = json.data as { endpoint_id: string; reasons: { reason: string }[]; what_to_do: string }[]
