@@ -16,6 +16,8 @@ export const CONTROL_SCOPES = {
   'events:write': 'Publish events, and register their types.',
   'webhooks:read': 'Read endpoints, deliveries and dead letters; never secrets.',
   'webhooks:write': 'Create and change endpoints and inbound sources, read new secrets once, redrive and replay.',
+  'sessions:read': 'Read live sessions and their logs, and watch them.',
+  'sessions:write': 'Create, drive and delete live sessions, and make tokens for their participants.',
 } as const
 
 export type ControlScope = keyof typeof CONTROL_SCOPES

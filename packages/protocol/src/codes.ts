@@ -82,6 +82,17 @@ const EDGE_CODES = {
     fix: 'Read the session: details.status says what it is now, and what can be done follows from that.',
   },
   NOT_YOUR_TURN: { http: 403, retry: false, fix: 'Wait for your turn; details.active says whose it is.' },
+  SESSION_NOT_FOUND: {
+    http: 404,
+    retry: false,
+    fix: 'Check the session id; it may have been deleted, or be older than its retention.',
+  },
+  SESSION_BUSY: { http: 503, retry: true, fix: 'Repeat it: too many commands wait for this one session.' },
+  RATE_LIMIT_EXCEEDED: {
+    http: 429,
+    retry: true,
+    fix: 'Wait as long as Retry-After says, or raise the limit that details names.',
+  },
   HEADERS_TOO_LARGE: { http: 431, retry: false, fix: 'Send smaller headers, or raise server.header_bytes_max.' },
   NOT_READY: { http: 503, retry: true, fix: 'Wait: what is missing is named in details and heals by itself.' },
   MIGRATION_DRIFT: {

@@ -36,10 +36,14 @@ export interface Decision {
   readonly refused: RipstopError | undefined
 }
 
-/** What a command that was received at `receivedMs` makes happen. */
+/** What a command that was received at `receivedMs` makes happen; an outage is told of with the command, whenever it is noticed. */
 export function decide(state: SessionState, command: Command, receivedMs: number): Decision {
-  const atMs = Math.max(state.atMs, receivedMs)
-  const events = command.kind === 'recover' ? [] : [...decideTimeouts(state, atMs)]
+  // A clock that fell before an outage has fallen; none falls during it.
+  const [untilMs, atMs] =
+    command.kind === 'recover'
+      ? [command.sinceMs, Math.max(state.atMs, command.untilMs)]
+      : [Math.max(state.atMs, receivedMs), Math.max(state.atMs, receivedMs)]
+  const events = [...decideTimeouts(state, untilMs)]
   let now = events.reduce(apply, state)
   // With lag compensation a deadline waits for commands that are on their way; one that comes without the lag to show for it is late.
   if (command.kind === 'switch' && isLate(now, command, atMs)) {
@@ -94,8 +98,8 @@ function decideAt(state: SessionState, command: Command, atMs: number): readonly
       return [{ ...at, kind: 'cancelled' }]
     case 'recover': {
       const since = Math.max(command.sinceMs, state.turnSinceMs ?? atMs)
-      const creditedMs = state.status === 'running' ? Math.max(0, atMs - since) : 0
-      return [{ ...at, kind: 'recovered', creditedMs }]
+      const creditedMs = state.status === 'running' ? Math.max(0, command.untilMs - since) : 0
+      return [{ ...at, kind: 'recovered', sinceMs: command.sinceMs, creditedMs }]
     }
     default:
       return command satisfies never

@@ -12,8 +12,8 @@ export type Command =
   | { readonly kind: 'timeout' }
   | { readonly kind: 'complete' }
   | { readonly kind: 'cancel' }
-  /** The authority was away since `sinceMs`: nobody's clock pays for it. */
-  | { readonly kind: 'recover'; readonly sinceMs: number }
+  /** Nobody could be served from `sinceMs` to `untilMs`: nobody's clock pays for it. */
+  | { readonly kind: 'recover'; readonly sinceMs: number; readonly untilMs: number }
 
 interface At {
   readonly version: number
@@ -45,4 +45,5 @@ export type SessionEvent =
     })
   | (At & { readonly kind: 'completed' })
   | (At & { readonly kind: 'cancelled' })
-  | (At & { readonly kind: 'recovered'; readonly creditedMs: number })
+  /** `sinceMs`: when the outage began that ended at `atMs`. */
+  | (At & { readonly kind: 'recovered'; readonly sinceMs: number; readonly creditedMs: number })

@@ -48,7 +48,7 @@ export interface ParticipantState {
 export interface SessionState {
   readonly rules: SessionRules
   readonly status: SessionStatus
-  /** Of the last event; 0: none. */
+  /** Of the last event; 1: it was created. */
   readonly version: number
   /** By place; in modes that share a clock several participants have the same (see `clockOf`). */
   readonly clocks: readonly Clock[]
@@ -71,7 +71,7 @@ export function createSession(rules: SessionRules, createdMs: number): SessionSt
   return {
     rules,
     status: 'pending',
-    version: 0,
+    version: 1,
     clocks: clockPlaces(rules).map((place) => createClock(controlAt(rules, place))),
     participants: rules.participants.map(() => ({
       turns: 0,

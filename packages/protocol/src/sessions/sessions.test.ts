@@ -169,7 +169,7 @@ describe('deadlines', () => {
       [START, 0],
       [{ kind: 'timeout' }, 150_000],
     )
-    expect([state.version, state.active, state.turnSinceMs]).toEqual([3, 0, 120_000])
+    expect([state.version, state.active, state.turnSinceMs]).toEqual([4, 0, 120_000])
   })
 
   test.each([
@@ -191,7 +191,7 @@ describe('deadlines', () => {
   test('a pause is charged to nobody, an outage neither, and both move the deadline', () => {
     const paused = play(rules(), [START, 0], [{ kind: 'pause' }, 10_000], [{ kind: 'resume' }, 500_000])
     expect(deadlineOf(paused)).toBe(550_000)
-    const recovered = play(rules(), [START, 0], [{ kind: 'recover', sinceMs: 20_000 }, 90_000])
+    const recovered = play(rules(), [START, 0], [{ kind: 'recover', sinceMs: 20_000, untilMs: 90_000 }, 95_000])
     expect([recovered.status, deadlineOf(recovered)]).toEqual(['running', 130_000])
   })
 

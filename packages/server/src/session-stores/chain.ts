@@ -1,0 +1,46 @@
+// The log of a session as a chain: the hash of an entry covers the hash of the one before it, so that nothing can be changed, left out or put
+// in between without the rest of the chain failing.
+// Invariants:
+//   CH1. hash = SHA-256(hash of the entry before, newline, text); the first entry's predecessor is 64 zeros.
+
+import { createHash } from 'node:crypto'
+import type { SessionEvent, SessionRules } from '@ripstop/protocol/sessions'
+import type { LogEntry } from './store.ts'
+
+export const NO_HEAD = '0'.repeat(64)
+
+export interface CreatedEvent {
+  readonly kind: 'created'
+  readonly version: 1
+  readonly atMs: number
+  readonly rules: SessionRules
+  readonly metadata: Readonly<Record<string, unknown>>
+  readonly timeoutEvent: string | undefined
+}
+
+/** What one entry says; its JSON is what is hashed. */
+export interface LogLine {
+  readonly epoch: number
+  readonly event: SessionEvent | CreatedEvent
+  /** Who asked for it: `key:<id>`, `participant:<id>`, `owner`, `cli`, `open`, or `clock` where a deadline or an outage caused it. */
+  readonly actor: string
+  readonly operationId?: string
+  /** When its command was received, server time; left out where nobody asked. */
+  readonly receivedMs?: number
+  /** When it was decided, server time: what a command waited is the difference. */
+  readonly decidedMs: number
+}
+
+export function hashOf(before: string, text: string): string {
+  return createHash('sha256').update(`${before}\n${text}`).digest('hex')
+}
+
+/** The entry that continues a chain. */
+export function createEntry(before: string, line: LogLine, publish?: string): LogEntry {
+  const text = JSON.stringify(line)
+  return { epoch: line.epoch, version: line.event.version, hash: hashOf(before, text), text, publish }
+}
+
+export function readLine(entry: Pick<LogEntry, 'text'>): LogLine {
+  return JSON.parse(entry.text) as LogLine
+}
