@@ -22,12 +22,14 @@ const IMPORTS: readonly (readonly [area: RegExp, allowed: readonly string[]])[] 
   [/^packages\/kernel\/src\/adapters\/websocket\//, ['node:', 'ws']],
   [/^packages\/kernel\//, []], // runs in a browser
   [/^packages\/protocol\//, ['@ripstop/kernel', 'zod']], // and so does this
-  [/^packages\/sdk\//, ['node:']], // nothing that a receiver would have to install
+  [/^packages\/sdk\/src\/webhooks\//, ['node:']], // nothing that a receiver would have to install
+  [/^packages\/sdk\//, ['@ripstop/kernel', '@ripstop/protocol/sessions', '@ripstop/protocol/time-sync']], // runs in a browser, without zod
   [/^packages\/faults\//, ['node:', '@ripstop/kernel']],
   [
     /^packages\/server\//,
     ['node:', '@ripstop/kernel', '@ripstop/kernel/postgres', '@ripstop/kernel/redis', '@ripstop/kernel/http']
       .concat(['@ripstop/kernel/websocket', '@ripstop/protocol', '@ripstop/faults'])
+      .concat(['@ripstop/protocol/sessions', '@ripstop/protocol/time-sync'])
       .concat(['fastify', 'ioredis', 'pg', 'pino', 'undici', 'ws', 'yaml', 'zod'])
       .concat(['ajv', 'ajv/dist/2020.js', 're2js', 'ajv-formats/dist/formats.js'])
       .concat(['@marcbachmann/cel-js', '@marcbachmann/cel-js/serialize']),
@@ -63,7 +65,15 @@ const SERVER: Readonly<Record<string, readonly string[]>> = {
   explain: ['access', 'delivery', 'events', 'webhooks', 'platform/http', 'platform/pause', 'platform/postgres'].concat([
     'platform/telemetry',
   ]),
-  gateway: ['platform/telemetry', 'platform/under-way'],
+  'platform/rate': [],
+  gateway: ['platform/rate', 'platform/telemetry', 'platform/under-way'],
+  'session-stores': ['platform/pause', 'platform/postgres', 'platform/redis', 'platform/telemetry'],
+  sessions: ['access', 'session-stores', 'platform/http', 'platform/pause', 'platform/rate', 'platform/sealing'].concat([
+    'platform/telemetry',
+  ]),
+  'session-sockets': ['session-stores', 'sessions', 'platform/http', 'platform/pause', 'platform/telemetry'].concat([
+    'platform/under-way',
+  ]),
   health: ['platform/http'],
   upkeep: ['platform/pause', 'platform/postgres', 'platform/telemetry'],
   'api-docs': ['access', 'api', 'gateway', 'health', 'platform/http', 'platform/postgres'],
@@ -72,7 +82,7 @@ const SERVER: Readonly<Record<string, readonly string[]>> = {
     'platform/http',
     'platform/sealing',
   ]),
-  process: ['access', 'api', 'api-docs', 'deferred', 'delivery', 'events', 'explain', 'gateway', 'health', 'inbound']
+  process: ['session-sockets', 'session-stores', 'sessions', 'access', 'api', 'api-docs', 'deferred', 'delivery', 'events', 'explain', 'gateway', 'health', 'inbound']
     .concat(['replays', 'supervisor', 'upkeep', 'webhooks', 'webhooks-page'])
     .concat(['platform/config', 'platform/egress', 'platform/http', 'platform/postgres', 'platform/redis'])
     .concat(['platform/sealing', 'platform/telemetry']),
@@ -109,6 +119,12 @@ const TABLES: Readonly<Record<string, readonly string[]>> = {
   replay_jobs: ['replays'],
   deferred_requests: ['deferred'],
   inbound_sources: ['inbound'],
+  session_epochs: ['session-stores'],
+  session_nodes: ['session-stores'],
+  sessions: ['session-stores'],
+  session_log: ['session-stores'],
+  session_cursors: ['session-stores'],
+  session_forks: ['session-stores'],
 }
 
 function isHome(home: string, file: string): boolean {

@@ -3,7 +3,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { startMesh, type TestMesh } from '../../tests/mesh/harness.ts'
-import { type Helper, startHelper } from './ipc.ts'
+import { type Helper, startHelper } from '../ipc.ts'
 import { type Contestant, query, type Stand } from './stand.ts'
 
 const ENDPOINTS = 8
@@ -36,7 +36,7 @@ export async function startRipstop(stand: Stand, endpoints = ENDPOINTS): Promise
   await edge.ready()
   let work: TestMesh | undefined
   starting.defer(async () => work?.[Symbol.asyncDispose]())
-  const publisher = starting.use(await startHelper('publisher.ts', [edge.base]))
+  const publisher = starting.use(await startHelper('delivery/publisher.ts', [edge.base]))
   const ports = await stand.receiver.ask<number[]>('listen', endpoints)
   const types = ports.map((_, index) => `bench.e${index}`)
   const createEndpoint = (wish: object): Promise<string> => create(edge, wish)

@@ -1,6 +1,6 @@
 // A contestant in a process of its own: node peer-process.ts NAME DATABASE RECEIVER.
 
-import { answer } from './ipc.ts'
+import { answer } from '../ipc.ts'
 import { createPost } from './job.ts'
 import { PEERS, type PeerName } from './peers.ts'
 

@@ -2,7 +2,7 @@
 // Event n has the type that `types` gives at n modulo their number, and n in its data.
 
 import { Pool } from 'undici'
-import { answer } from './ipc.ts'
+import { answer } from '../ipc.ts'
 import { createJob } from './job.ts'
 
 const BATCH = 500

@@ -3,7 +3,7 @@
 // shows exactly. The first segment of the path chooses what is answered: /ok, /fail (500), /hang (nothing).
 
 import { createServer, type Socket } from 'node:net'
-import { answer } from './ipc.ts'
+import { answer } from '../ipc.ts'
 
 const OK = Buffer.from('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok')
 const FAILED = Buffer.from('HTTP/1.1 500 Internal Server Error\r\ncontent-length: 2\r\n\r\nno')

@@ -4,8 +4,8 @@
 import { Client } from 'pg'
 import { startTestCluster, type TestCluster } from '../../packages/server/src/testing/postgres.ts'
 import { startTestRedis } from '../../packages/server/src/testing/redis.ts'
+import { type Helper, startHelper } from '../ipc.ts'
 import { treeCpuMs } from '../machine.ts'
-import { type Helper, startHelper } from './ipc.ts'
 import type { PeerName } from './peers.ts'
 import type { Received } from './receiver.ts'
 
@@ -26,7 +26,7 @@ export async function startStand(): Promise<Stand> {
   // As shipped: the harness of the tests is faster and would forget everything.
   const settings = { fsync: 'on', full_page_writes: 'on', autovacuum_naptime: '1min', synchronous_commit: 'on' }
   const postgres = starting.use(await startTestCluster({ settings }))
-  const receiver = starting.use(await startHelper('receiver.ts'))
+  const receiver = starting.use(await startHelper('delivery/receiver.ts'))
   const [receiverPort = 0] = await receiver.ask<number[]>('listen', 1)
   let databases = 0
   const owned = starting.move()
@@ -78,7 +78,7 @@ export async function startPeer(stand: Stand, name: PeerName): Promise<Contestan
   const database = redis === undefined ? starting.use(await stand.createDatabase()) : undefined
   const url = redis?.url ?? database?.url ?? ''
   const helper = starting.use(
-    await startHelper('peer-process.ts', [name, url, `http://127.0.0.1:${stand.receiverPort}/ok`]),
+    await startHelper('delivery/peer-process.ts', [name, url, `http://127.0.0.1:${stand.receiverPort}/ok`]),
   )
   await helper.ask('prepare')
   starting.defer(() => helper.ask('stop'))

@@ -17,3 +17,14 @@ export {
   TIMEOUT_ACTIONS,
 } from './session.ts'
 export { type Clock, shownMs, type TimeControl } from './time-control.ts'
+export {
+  type ClientMessage,
+  parseClientMessage,
+  parseServerMessage,
+  SESSION_PROTOCOL,
+  type ServerMessage,
+  type SocketCommand,
+  type SocketRole,
+  TOKEN_PROTOCOL,
+  type WirePlace,
+} from './wire.ts'

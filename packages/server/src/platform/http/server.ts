@@ -45,7 +45,7 @@ const LIMITS: HttpLimits = {
   requestTimeoutMs: 120_000,
   keepAliveTimeoutMs: 65_000,
   checkIntervalMs: 1_000,
-  connectionsMax: 10_000,
+  connectionsMax: 20_000,
   closeMs: 10_000,
 }
 

@@ -22,7 +22,7 @@ export interface Helper extends AsyncDisposable {
   ask<T>(what: string, argument?: unknown): Promise<T>
 }
 
-/** Starts a file of this folder as a process that answers. */
+/** Starts a file below this folder as a process that answers. */
 export async function startHelper(file: string, args: readonly string[] = []): Promise<Helper> {
   const child = fork(join(import.meta.dirname, file), args, {
     serialization: 'advanced', // typed arrays cross as they are

@@ -1,0 +1,86 @@
+// A client that only counts bytes: many raw WebSocket connections in a process of its own, so that what is measured is the sender.
+// It speaks as much of RFC 6455 as opening takes; frames that come are counted, not read.
+
+import { randomBytes } from 'node:crypto'
+import { connect, type Socket } from 'node:net'
+import { answer } from '../ipc.ts'
+
+export interface Opening {
+  readonly port: number
+  /** With the query; `{n}` is replaced by the number of the connection. */
+  readonly path: string
+  readonly connections: number
+  readonly headers: Readonly<Record<string, string>>
+  /** Text sent once the connection is open, for protocols that need one. */
+  readonly first?: string
+}
+
+const AT_ONCE = 200
+const HEAD_END = '\r\n\r\n'
+const sockets = new Set<Socket>()
+let bytes = 0
+let ended = 0
+
+answer({
+  open: async ({ connections, ...how }: Opening) => {
+    for (let from = 0; from < connections; from += AT_ONCE) {
+      const count = Math.min(AT_ONCE, connections - from)
+      await Promise.all(Array.from({ length: count }, (_, index) => open(from + index, how)))
+    }
+  },
+  /** Bytes behind the handshakes, and connections that have ended, so far. */
+  read: () => ({ bytes, ended }),
+  close: () => {
+    for (const socket of sockets) socket.destroy()
+    sockets.clear()
+    bytes = 0
+    ended = 0
+  },
+})
+
+function open(number: number, { port, path, headers, first }: Omit<Opening, 'connections'>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1')
+    const lines = Object.entries({
+      Host: `127.0.0.1:${port}`,
+      Upgrade: 'websocket',
+      Connection: 'Upgrade',
+      'Sec-WebSocket-Key': randomBytes(16).toString('base64'),
+      'Sec-WebSocket-Version': '13',
+      ...headers,
+    }).map(([name, value]) => `${name}: ${value}`)
+    socket.write(`GET ${path.replace('{n}', String(number))} HTTP/1.1\r\n${lines.join('\r\n')}${HEAD_END}`)
+    let head = ''
+    const hearHead = (chunk: Buffer): void => {
+      head += chunk.toString('latin1')
+      const end = head.indexOf(HEAD_END)
+      if (end < 0) return
+      if (!head.startsWith('HTTP/1.1 101')) {
+        socket.destroy()
+        reject(new Error(`it was answered: ${head.slice(0, 300)}`))
+        return
+      }
+      bytes += head.length - end - HEAD_END.length
+      socket.off('data', hearHead)
+      socket.on('data', (more) => {
+        bytes += more.length
+      })
+      if (first !== undefined) socket.write(textFrame(first))
+      sockets.add(socket)
+      resolve()
+    }
+    socket.on('data', hearHead)
+    socket.on('error', reject)
+    socket.on('close', () => {
+      if (sockets.delete(socket)) ended++
+    })
+  })
+}
+
+/** As a client must send it: masked. */
+function textFrame(text: string): Buffer {
+  const body = Buffer.from(text)
+  const mask = randomBytes(4)
+  for (let index = 0; index < body.length; index++) body[index] = (body[index] ?? 0) ^ (mask[index % 4] ?? 0)
+  return Buffer.concat([Buffer.from([0x81, 0x80 | body.length]), mask, body])
+}

@@ -1,0 +1,2 @@
+export { createTimeEstimator, type TimeEstimator } from './estimator.ts'
+export type { TimeSample } from './sample.ts'
