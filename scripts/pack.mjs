@@ -24,6 +24,8 @@ function pack(name) {
     manifest.exports = Object.fromEntries(
       Object.entries(manifest.exports).map(([door, file]) => [door, published(file)]),
     )
+    if (Array.isArray(manifest.sideEffects))
+      manifest.sideEffects = manifest.sideEffects.map((file) => published(file).default)
     manifest.files = ['dist', 'README.md', 'LICENSE']
     manifest.engines = { node: '>=22.12' } // compiled: type stripping is no longer needed
     writeFileSync(join(stage, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`)

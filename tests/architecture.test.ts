@@ -23,7 +23,13 @@ const IMPORTS: readonly (readonly [area: RegExp, allowed: readonly string[]])[] 
   [/^packages\/kernel\//, []], // runs in a browser
   [/^packages\/protocol\//, ['@ripstop/kernel', 'zod']], // and so does this
   [/^packages\/sdk\/src\/webhooks\//, ['node:']], // nothing that a receiver would have to install
-  [/^packages\/sdk\//, ['@ripstop/kernel', '@ripstop/protocol/sessions', '@ripstop/protocol/time-sync']], // runs in a browser, without zod
+  // Runs in a browser, without zod: of the protocol's root only types; bundle.test.ts walks what is loaded.
+  [
+    /^packages\/sdk\//,
+    ['@ripstop/kernel', '@ripstop/protocol', '@ripstop/protocol/codes', '@ripstop/protocol/sessions'].concat([
+      '@ripstop/protocol/time-sync',
+    ]),
+  ],
   [/^packages\/faults\//, ['node:', '@ripstop/kernel']],
   [
     /^packages\/server\//,
@@ -68,9 +74,9 @@ const SERVER: Readonly<Record<string, readonly string[]>> = {
   'platform/rate': [],
   gateway: ['platform/rate', 'platform/telemetry', 'platform/under-way'],
   'session-stores': ['platform/pause', 'platform/postgres', 'platform/redis', 'platform/telemetry'],
-  sessions: ['access', 'session-stores', 'platform/http', 'platform/pause', 'platform/rate', 'platform/sealing'].concat([
-    'platform/telemetry',
-  ]),
+  sessions: ['access', 'session-stores', 'platform/http', 'platform/pause', 'platform/rate', 'platform/sealing'].concat(
+    ['platform/telemetry'],
+  ),
   'session-sockets': ['session-stores', 'sessions', 'platform/http', 'platform/pause', 'platform/telemetry'].concat([
     'platform/under-way',
   ]),
@@ -82,7 +88,21 @@ const SERVER: Readonly<Record<string, readonly string[]>> = {
     'platform/http',
     'platform/sealing',
   ]),
-  process: ['session-sockets', 'session-stores', 'sessions', 'access', 'api', 'api-docs', 'deferred', 'delivery', 'events', 'explain', 'gateway', 'health', 'inbound']
+  process: [
+    'session-sockets',
+    'session-stores',
+    'sessions',
+    'access',
+    'api',
+    'api-docs',
+    'deferred',
+    'delivery',
+    'events',
+    'explain',
+    'gateway',
+    'health',
+    'inbound',
+  ]
     .concat(['replays', 'supervisor', 'upkeep', 'webhooks', 'webhooks-page'])
     .concat(['platform/config', 'platform/egress', 'platform/http', 'platform/postgres', 'platform/redis'])
     .concat(['platform/sealing', 'platform/telemetry']),

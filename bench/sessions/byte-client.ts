@@ -7,9 +7,8 @@ import { answer } from '../ipc.ts'
 
 export interface Opening {
   readonly port: number
-  /** With the query; `{n}` is replaced by the number of the connection. */
-  readonly path: string
-  readonly connections: number
+  /** With its query, of each connection. */
+  readonly paths: readonly string[]
   readonly headers: Readonly<Record<string, string>>
   /** Text sent once the connection is open, for protocols that need one. */
   readonly first?: string
@@ -22,11 +21,9 @@ let bytes = 0
 let ended = 0
 
 answer({
-  open: async ({ connections, ...how }: Opening) => {
-    for (let from = 0; from < connections; from += AT_ONCE) {
-      const count = Math.min(AT_ONCE, connections - from)
-      await Promise.all(Array.from({ length: count }, (_, index) => open(from + index, how)))
-    }
+  open: async ({ paths, ...how }: Opening) => {
+    for (let from = 0; from < paths.length; from += AT_ONCE)
+      await Promise.all(paths.slice(from, from + AT_ONCE).map((path) => open(path, how)))
   },
   /** Bytes behind the handshakes, and connections that have ended, so far. */
   read: () => ({ bytes, ended }),
@@ -38,7 +35,7 @@ answer({
   },
 })
 
-function open(number: number, { port, path, headers, first }: Omit<Opening, 'connections'>): Promise<void> {
+function open(path: string, { port, headers, first }: Omit<Opening, 'paths'>): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1')
     const lines = Object.entries({
@@ -49,7 +46,7 @@ function open(number: number, { port, path, headers, first }: Omit<Opening, 'con
       'Sec-WebSocket-Version': '13',
       ...headers,
     }).map(([name, value]) => `${name}: ${value}`)
-    socket.write(`GET ${path.replace('{n}', String(number))} HTTP/1.1\r\n${lines.join('\r\n')}${HEAD_END}`)
+    socket.write(`GET ${path} HTTP/1.1\r\n${lines.join('\r\n')}${HEAD_END}`)
     let head = ''
     const hearHead = (chunk: Buffer): void => {
       head += chunk.toString('latin1')

@@ -181,6 +181,8 @@ events: { retention_days: 0, event_bytes_max: 1, types: hidden-24 }
 delivery: { under_way_max: 0, attempts_retention_days: 0, dead_letters_retention_days: 0, parked_days_max: 0 }
 webhooks: { secret_max_age_days: 0, secret_overlap_hours: 0, rotate_secrets: hidden-25, pause_after_failing_hours: 0, gone_after_missing: 0, orphan_after_days: 0 }
 deferred: { retention_days: 0, response_bytes_max: 1 }
+sessions: { store: hidden-26, ended_ttl_s: 0, retention_days: 0, backlog_max: 0 }
+session_limits: { enabled: hidden-27, window_ms: 0, reads: 0, key_reads: 0, creations: 0, key_creations: 0, connections: 0, key_connections: 0, messages: 0, commands_per_second: 0, key_commands_per_second: 0, command_cooldown_ms: 0 }
 upstreams:
   one:
     url: "ftp://hidden-13"

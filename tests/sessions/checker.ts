@@ -108,8 +108,8 @@ function isByOperation({ event }: Line): boolean {
 async function compareState(base: string, sessionId: string, last: Row | undefined): Promise<string[]> {
   const verified = await ask(base, `/v1/sessions/${sessionId}/verify`)
   if (verified.status !== 200) return [`${sessionId}: verify was answered with ${verified.status} ${verified.code}`]
-  const { valid } = dataOf<{ readonly valid: boolean }>(verified)
-  const problems = valid ? [] : [`${sessionId}: verify says ${verified.text.slice(0, 300)}`]
+  const { is_valid } = dataOf<{ readonly is_valid: boolean }>(verified)
+  const problems = is_valid ? [] : [`${sessionId}: verify says ${verified.text.slice(0, 300)}`]
   if (last === undefined) problems.push(`${sessionId}: there is no log`)
   return problems
 }

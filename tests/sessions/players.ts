@@ -129,7 +129,7 @@ class PlayersState {
     const wire = await this.#read(sessionId, random)
     const participant_id = wire?.participants[0]?.participant_id
     if (participant_id === undefined) return
-    await this.#command(sessionId, 'adjust', { participant_id, adjust_ms: 250, reason: 'a test' }, random)
+    await this.#command(sessionId, 'adjust', { participant_id, by_ms: 250, reason: 'a test' }, random)
   }
 
   async #read(sessionId: string, random: Random): Promise<SessionWire | undefined> {

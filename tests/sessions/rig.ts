@@ -47,7 +47,7 @@ export async function startRig({ seed, store, players: wish = {} }: RigOptions):
   const redis = store === 'redis' ? starting.use(await startTestRedis({ settings })) : undefined
   const env = { DATABASE_URL: databaseUrl, ...(redis === undefined ? {} : { REDIS_URL: redis.url }) }
   const config = {
-    sessions: { limits: { enabled: false } },
+    session_limits: { enabled: false },
     secrets: { master_key: randomBytes(32).toString('base64') },
   }
   const first = starting.use(await startMesh({ config, env }))

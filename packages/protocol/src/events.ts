@@ -5,7 +5,7 @@ import { errorSchema, idSchema, pageQuerySchema, timeSchema } from './envelope.t
 
 export const EVENTS_IN_BATCH_MAX = 1_000
 
-const typeNameSchema = z
+export const eventTypeNameSchema = z
   .string()
   .regex(/^[A-Za-z0-9_][A-Za-z0-9._:/-]{0,127}$/, 'must be 1 to 128 letters, digits and . _ : / -')
   .meta({ examples: ['order.paid'] })
@@ -15,7 +15,7 @@ const typeNameSchema = z
  * so not by this schema: it is for documents.
  */
 const publishEventSchema = z.object({
-  type: typeNameSchema,
+  type: eventTypeNameSchema,
   source: z
     .string()
     .max(255)
@@ -89,7 +89,7 @@ export const eventsQuerySchema = pageQuerySchema.extend({
 
 export const createEventTypeSchema = z
   .strictObject({
-    name: typeNameSchema,
+    name: eventTypeNameSchema,
     schema: z.record(z.string(), z.unknown()).describe('JSON Schema 2020-12 of the data, at most 64 KB.'),
     description: z.string().max(2_000).default(''),
   })

@@ -99,6 +99,34 @@ export {
   meshGraphSchema,
   meshLinkSchema,
 } from './mesh.ts'
+export { clientMessageSchema, serverMessageSchema } from './session-wire.ts'
+export {
+  adjustSessionSchema,
+  type CreateSessionWire,
+  createSessionSchema,
+  createSessionTokenSchema,
+  type SessionParticipantWire,
+  type SessionTokenWire,
+  type SessionWire,
+  type SwitchedSessionWire,
+  serverTimeSchema,
+  sessionCommandSchema,
+  sessionSchema,
+  sessionTokenSchema,
+  startSessionSchema,
+  switchedSessionSchema,
+  switchSessionSchema,
+} from './sessions-api.ts'
+export {
+  type SessionLogEntryWire,
+  type SessionReplayWire,
+  type SessionVerdictWire,
+  sessionLogEntrySchema,
+  sessionLogQuerySchema,
+  sessionReplayQuerySchema,
+  sessionReplaySchema,
+  sessionVerdictSchema,
+} from './sessions-log-api.ts'
 export {
   type CreatedEndpointWire,
   type CreateEndpointWire,

@@ -6,6 +6,8 @@
 //   SD3. Whoever has not the turn can't end it.
 
 import { isRipstopError, RipstopError } from '@ripstop/kernel'
+// Here, not only at the door: bundlers leave out doors, and a refusal whose code nobody registered would be thrown.
+import '../codes.ts'
 import { apply } from './apply.ts'
 import type { Command, SessionEvent } from './events.ts'
 import { creditLag } from './lag.ts'
@@ -14,10 +16,10 @@ import { flagInMs } from './time-control.ts'
 
 /** Two switches within this are for a person to look at. */
 const SUSPICIOUS_MS = 10
-/** With lag compensation a command may come so much after the clock fell, as far as the quota goes. */
-const GRACE_MS_MAX = 1_000
-/** Deadlines that one decision settles: a session that was left alone for longer comes to rest at the next. */
-const TIMEOUTS_MAX = 1_000
+/** With lag compensation a command may come so much after the clock fell, as far as the quota goes. Lichess's. */
+const GRACE_MS_MAX = 2_000
+/** Deadlines that one decision settles. */
+const TIMEOUTS_MAX = 250
 
 /** When the present turn's deadline is; undefined: there is none. */
 export function deadlineOf(state: SessionState): number | undefined {
@@ -25,7 +27,8 @@ export function deadlineOf(state: SessionState): number | undefined {
   if (state.status !== 'running' || active === undefined || turnSinceMs === undefined) return undefined
   const wholeMs = rules.maxTimeMs === undefined ? Number.POSITIVE_INFINITY : rules.maxTimeMs - state.playedMs
   const ms = Math.min(turnLeftMs(state, active) + graceMs(state, active), wholeMs)
-  return ms === Number.POSITIVE_INFINITY ? undefined : turnSinceMs + Math.max(0, ms)
+  // Not before the last event: a clock that an adjustment overdrew falls by it, when it was made.
+  return ms === Number.POSITIVE_INFINITY ? undefined : Math.max(state.atMs, turnSinceMs + ms)
 }
 
 export interface Decision {
@@ -34,6 +37,8 @@ export interface Decision {
   readonly state: SessionState
   /** INVALID_STATE_TRANSITION, NOT_YOUR_TURN or BAD_REQUEST. */
   readonly refused: RipstopError | undefined
+  /** False: more deadlines had passed than one decision settles, and the command was not looked at. Decide it again on `state`. */
+  readonly isSettled: boolean
 }
 
 /** What a command that was received at `receivedMs` makes happen; an outage is told of with the command, whenever it is noticed. */
@@ -43,8 +48,9 @@ export function decide(state: SessionState, command: Command, receivedMs: number
     command.kind === 'recover'
       ? [command.sinceMs, Math.max(state.atMs, command.untilMs)]
       : [Math.max(state.atMs, receivedMs), Math.max(state.atMs, receivedMs)]
-  const events = [...decideTimeouts(state, untilMs)]
-  let now = events.reduce(apply, state)
+  const events: SessionEvent[] = []
+  let now = settleTimeouts(state, untilMs, events)
+  if (now === undefined) return { events, state: events.reduce(apply, state), refused: undefined, isSettled: false }
   // With lag compensation a deadline waits for commands that are on their way; one that comes without the lag to show for it is late.
   if (command.kind === 'switch' && isLate(now, command, atMs)) {
     const fall = decideTimeout(now, atMs)
@@ -53,10 +59,10 @@ export function decide(state: SessionState, command: Command, receivedMs: number
   }
   try {
     const last = decideAt(now, command, atMs)
-    return { events: [...events, ...last], state: last.reduce(apply, now), refused: undefined }
+    return { events: [...events, ...last], state: last.reduce(apply, now), refused: undefined, isSettled: true }
   } catch (error) {
     if (!isRipstopError(error)) throw error
-    return { events, state: now, refused: error }
+    return { events, state: now, refused: error, isSettled: true }
   }
 }
 
@@ -131,18 +137,18 @@ function lagOf({ rules, participants }: SessionState, place: number, lagMs: numb
   return rules.lag === undefined ? 0 : creditLag(rules.lag, quotaMs, lagMs, elapsedMs).creditedMs
 }
 
-/** What deadlines up to `untilMs` did, one after the other: the next turn begins when the one before it fell. */
-function decideTimeouts(state: SessionState, untilMs: number): readonly SessionEvent[] {
-  const events: SessionEvent[] = []
+/** Tells `events` what deadlines up to `untilMs` did: the next turn begins when the one before it fell. Undefined: there are too many. */
+function settleTimeouts(state: SessionState, untilMs: number, events: SessionEvent[]): SessionState | undefined {
   let now = state
-  for (let count = 0; count < TIMEOUTS_MAX; count++) {
+  for (let count = 0; count <= TIMEOUTS_MAX; count++) {
     const deadlineMs = deadlineOf(now)
-    if (deadlineMs === undefined || deadlineMs > untilMs) break
+    if (deadlineMs === undefined || deadlineMs > untilMs) return now
+    if (count === TIMEOUTS_MAX) break
     const event = decideTimeout(now, deadlineMs)
     events.push(event)
     now = apply(now, event)
   }
-  return events
+  return undefined
 }
 
 function decideTimeout(state: SessionState, deadlineMs: number): SessionEvent {

@@ -1,10 +1,10 @@
-import '../codes.ts'
-
+export { chargeOf, type TurnCharge } from './accounting.ts'
 export { apply } from './apply.ts'
 export { type Decision, deadlineOf, decide } from './decide.ts'
 export type { Command, SessionEvent } from './events.ts'
 export { createLagRules } from './lag.ts'
 export {
+  clockOf,
   createSession,
   type ParticipantRules,
   type ParticipantState,

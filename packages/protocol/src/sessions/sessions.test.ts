@@ -223,6 +223,12 @@ test('SA1, SA2, SD2: whatever is asked, replaying gives the same state, time nev
   const anyCommand: fc.Arbitrary<Command> = fc.oneof(
     { weight: 6, arbitrary: fc.record({ kind: fc.constant('switch' as const), lagMs: fc.nat(400) }) },
     fc.constantFrom<Command>({ kind: 'pause' }, { kind: 'resume' }, { kind: 'timeout' }),
+    fc.record({
+      kind: fc.constant('adjust' as const),
+      place: fc.nat(2),
+      byMs: fc.integer({ min: -40_000, max: 40_000 }),
+      reason: fc.constant('any'),
+    }),
   )
   const anyRules = fc.record({
     mode: fc.constantFrom('per_participant' as const, 'per_cycle' as const, 'global' as const),

@@ -1,12 +1,12 @@
 // The wire of live sessions: subprotocol `ripstop.v1` of the WebSocket at `/ws?sessionId=…`. One JSON object to a text message, short keys.
-// A client says `sub` first, with the place (epoch, version) that it knows, if any. It is told `hi`, then either the events since then, or the
-// session whole (`snap`), then every event as it happens. Events are those of the reducer: `apply` makes the next state of them.
+// A client says `sub` first, with the place (epoch, version) that it knows, if any. It is told `hi`, with the place where the session stands,
+// then the events from its own place to that one, or the session whole (`snap`), then every event as it happens. Events are those of the reducer: `apply` makes the next state of them.
 // Places: `ev` names the place that it continues (`pe`, `pv`). A client that stands elsewhere, and not beyond, sends `sub` again with
 // its own. Where its place is none of the session's any more (an epoch branched off before it) it is told `resync`, then `snap`.
 // Answers and events are not ordered among each other: an `ack` may come before or after the events that it is about.
 // No zod here: this runs in browsers, in the smallest bundle. session-wire.ts has the same as schemas, for the documents.
 // Invariants:
-//   WP1. What is no message of the protocol is none: it never becomes one with other fields than those that were checked.
+//   RV1. What is no message of the protocol is none: it never becomes one with other fields than those that were checked.
 
 import type { Command, SessionEvent } from './events.ts'
 import type { SessionState } from './session.ts'
@@ -42,8 +42,14 @@ export type ClientMessage =
 export type SocketRole = 'owner' | 'participant' | 'spectator'
 
 export type ServerMessage =
-  /** `p`: the participant's place. `x`: when the token ends, server time. `s`: server time. */
-  | { readonly t: 'hi'; readonly r: SocketRole; readonly p?: number; readonly x?: number; readonly s: number }
+  /** Answers `sub`. `p`: the participant's place. `x`: when the token ends, server time. `s`: server time. */
+  | ({
+      readonly t: 'hi'
+      readonly r: SocketRole
+      readonly p?: number
+      readonly x?: number
+      readonly s: number
+    } & WirePlace)
   | {
       readonly t: 'snap'
       readonly e: number
@@ -95,7 +101,7 @@ const OPERATION = /^[\w.:-]{1,64}$/
 const ADJUST_MS_MAX = 86_400_000
 const REASON_LENGTH_MAX = 500
 
-/** Undefined: it is none (WP1). */
+/** Undefined: it is none (RV1). */
 export function parseClientMessage(text: string): ClientMessage | undefined {
   const raw = parseObject(text)
   switch (raw?.t) {
@@ -132,8 +138,11 @@ function parseObject(text: string): Raw | undefined {
 }
 
 function parseProbe({ i, c0, u }: Raw): ClientMessage | undefined {
-  if (!isCount(i) || typeof c0 !== 'number') return undefined
-  return typeof u === 'number' && u >= 0 ? { t: 'p', i, c0, u } : { t: 'p', i, c0 }
+  // A JSON number may be too large for a number.
+  if (!isCount(i) || !Number.isFinite(c0)) return undefined
+  return typeof u === 'number' && u >= 0 && u < Infinity
+    ? { t: 'p', i, c0: c0 as number, u }
+    : { t: 'p', i, c0: c0 as number }
 }
 
 function parseSubscription({ since }: Raw): ClientMessage | undefined {

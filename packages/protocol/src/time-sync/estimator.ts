@@ -4,11 +4,11 @@
 // handicapped by their age and shifted by the clocks' rate. What is given out goes over to a new estimate slowly.
 // Pure: the local clock, monotonic, is in the samples and the questions. Sources: RFC 5905 (clock filter, huff-n-puff), Huygens (NSDI 2018).
 // Invariants:
-//   TE1. The server's time is within `uncertaintyMs` of `nowMs`, whatever the path, if rates differ by at most 300 ppm.
-//   TE2. `nowMs` never goes backwards.
-//   TE3. What is given out changes by at most 5 ms/s beside the clocks' own rate, but where it is more than 50 ms off.
-//   TE4. A sample that can't be true is refused and counted; one that contradicts the others counts when three in a row agree.
-//   TE5. Memory is bounded, however many samples come.
+//   TME1. The server's time is within `uncertaintyMs` of `nowMs`, whatever the path, if rates differ by at most 300 ppm, and steadily.
+//   TME2. `nowMs` never goes backwards.
+//   TME3. What is given out changes by at most 5 ms/s beside the clocks' own rate, but where it is more than 50 ms off.
+//   TME4. A sample that can't be true is refused and counted; one that contradicts the others counts when three in a row agree.
+//   TME5. Memory is bounded, however many samples come.
 
 import { createRateEstimate, type RateEstimate } from './rate.ts'
 import { isSane, mayFollow, type Observation, observe, type TimeSample } from './sample.ts'
@@ -16,10 +16,7 @@ import { isSane, mayFollow, type Observation, observe, type TimeSample } from '.
 const WINDOW_MS = 30_000
 const SAMPLES_MAX = 256
 /** Where probes are few, so many are kept although they are older. */
-const SAMPLES_MIN = 16
-/** Handicap of a sample for each ms of its age: what the rate may be wrong by, before it is known and after. */
-const HANDICAP_UNKNOWN = 100e-6
-const HANDICAP_KNOWN = 30e-6
+const SAMPLES_MIN = 48
 const SLEW = 5e-3
 const STEP_MS = 50
 /** What clocks of browsers are rounded to. */
@@ -102,7 +99,7 @@ export function createTimeEstimator(): TimeEstimator {
       return true
     },
     nowMs: (localMs) => {
-      if (estimate === undefined || !Number.isFinite(localMs)) return Math.max(latestMs, localMs)
+      if (estimate === undefined) return localMs
       latestMs = Math.max(latestMs, localMs + offsetAt(estimate, localMs))
       return latestMs
     },
@@ -125,9 +122,7 @@ function agrees(estimate: Estimate, last: Observation, observation: Observation)
 }
 
 function mayBothBe(one: Observation, other: Observation): boolean {
-  return (
-    mayFollow(one, other) && other.highMs >= one.lowMs - RESOLUTION_MS && other.lowMs <= one.highMs + RESOLUTION_MS
-  )
+  return mayFollow(one, other) && other.highMs >= one.lowMs - RESOLUTION_MS && other.lowMs <= one.highMs + RESOLUTION_MS
 }
 
 function estimateFrom(
@@ -135,16 +130,15 @@ function estimateFrom(
   rateEstimate: RateEstimate,
   before: Estimate | undefined,
 ): Estimate {
-  const { rate, isKnown, lowest, highest } = rateEstimate.read()
-  const handicap = isKnown ? HANDICAP_KNOWN : HANDICAP_UNKNOWN
+  const { rate, doubt, lowest, highest } = rateEstimate.read()
   const atMs = (samples.at(-1) as Observation).atMs
   const best = { forward: Number.POSITIVE_INFINITY, backward: Number.POSITIVE_INFINITY }
   let lowMs = Number.NEGATIVE_INFINITY
   let highMs = Number.POSITIVE_INFINITY
   for (const sample of samples) {
     const ageMs = Math.max(0, atMs - sample.atMs)
-    best.forward = Math.min(best.forward, sample.highMs + (rate + handicap) * ageMs)
-    best.backward = Math.min(best.backward, -sample.lowMs - (rate - handicap) * ageMs)
+    best.forward = Math.min(best.forward, sample.highMs + (rate + doubt) * ageMs)
+    best.backward = Math.min(best.backward, -sample.lowMs - (rate - doubt) * ageMs)
     highMs = Math.min(highMs, sample.highMs + highest * ageMs)
     lowMs = Math.max(lowMs, sample.lowMs + lowest * ageMs)
   }

@@ -75,35 +75,37 @@ export function falsify({ offsetMs, ppm }: LocalClock): Truth {
 export const clientSchedule = (durationMs: number): readonly number[] =>
   [
     ...pairs(0, 400, 50, 25),
-    ...pairs(2_000, 30_000, 2_000, 25),
-    ...pairs(30_000, Number.POSITIVE_INFINITY, 10_000, 25),
+    ...pairs(500, 30_000, 500, 25),
+    ...pairs(30_000, Math.max(30_000, durationMs), 5_000, 25),
   ].filter((atMs) => atMs < durationMs)
 
 export const evenSchedule = (durationMs: number): readonly number[] => [...pairs(0, durationMs, 500, 25)]
 
 function* pairs(fromMs: number, untilMs: number, everyMs: number, gapMs: number): Generator<number> {
-  for (let atMs = fromMs; atMs < Math.min(untilMs, 3_600_000); atMs += everyMs) {
+  for (let atMs = fromMs; atMs < untilMs; atMs += everyMs) {
     yield atMs
     yield atMs + gapMs
   }
 }
 
-/** The probes of one connection, in the order of their answers; `trueGotMs` is when that was by the server's clock. */
-export function trace(
-  path: Path,
-  clock: LocalClock,
-  schedule: readonly number[],
-  seed: number,
-): readonly (TimeSample & { readonly trueGotMs: number })[] {
+export interface ProbeResult extends TimeSample {
+  /** When its answer came, by the server's clock. */
+  readonly trueGotMs: number
+}
+
+/** Sends one probe after the other over a connection that stood at STARTED_MS; `afterMs` never decreases. */
+export function createProber(path: Path, clock: LocalClock, seed: number): (afterMs: number) => ProbeResult {
   const random = createSeededRandom(seed)
   const { localAt } = falsify(clock)
+  // What comes again and again is not in step with whoever connects.
+  const phaseMs = random() * 10_000
   let arrivedMs = 0
   let returnedMs = 0
-  return schedule.map((afterMs) => {
+  return (afterMs) => {
     // A connection keeps order: nothing overtakes what was held up.
-    arrivedMs = Math.max(arrivedMs, afterMs + path.there(random, afterMs))
+    arrivedMs = Math.max(arrivedMs, afterMs + path.there(random, afterMs + phaseMs))
     const answeredMs = arrivedMs + 0.02 + random() * 0.1
-    returnedMs = Math.max(returnedMs, answeredMs + path.back(random, answeredMs))
+    returnedMs = Math.max(returnedMs, answeredMs + path.back(random, answeredMs + phaseMs))
     return {
       sentMs: localAt(STARTED_MS + afterMs),
       receivedMs: STARTED_MS + arrivedMs,
@@ -111,5 +113,15 @@ export function trace(
       gotMs: localAt(STARTED_MS + returnedMs),
       trueGotMs: STARTED_MS + returnedMs,
     }
-  })
+  }
+}
+
+/** The probes of one connection, in the order of their answers. */
+export function trace(
+  path: Path,
+  clock: LocalClock,
+  schedule: readonly number[],
+  seed: number,
+): readonly ProbeResult[] {
+  return schedule.map(createProber(path, clock, seed))
 }

@@ -1,7 +1,7 @@
 // Rate. How much faster the server's clock goes than the local one. The quickest ways of every 2.5 s make a point; through the better
 // half of the points of 5 minutes goes a line. What its two ends allow at most and at least bounds the rate, whatever the path.
 // Invariants:
-//   TE6. A rate is taken only where its standard error is less than 60 ppm, and never one that the points' own bounds rule out.
+//   TME6. A rate is taken only where its standard error is less than 60 ppm, and never one that the points' own bounds rule out.
 
 import type { Observation } from './sample.ts'
 
@@ -12,6 +12,10 @@ const SPAN_MS_MIN = 5_000
 const POINTS_MIN = 4
 const ERROR_MAX = 60e-6
 const RATE_MAX = 300e-6
+/** What a rate may be wrong by, and so the handicap of a sample for each ms of its age. Tuned on the paths of the tests, 22 Nov 2026. */
+const DOUBT_UNKNOWN = 200e-6
+const DOUBT_MIN = 5e-6
+const ERRORS_IN_DOUBT = 1.5
 /** Rates wander with the temperature while the points are gathered. */
 const WANDER = 5e-6
 
@@ -23,7 +27,8 @@ interface Block {
 
 interface Rate {
   readonly rate: number
-  readonly isKnown: boolean
+  /** What it may be wrong by. */
+  readonly doubt: number
   readonly lowest: number
   readonly highest: number
 }
@@ -33,7 +38,7 @@ export interface RateEstimate {
   read(): Rate
 }
 
-const UNKNOWN: Rate = { rate: 0, isKnown: false, lowest: -RATE_MAX, highest: RATE_MAX }
+const UNKNOWN: Rate = { rate: 0, doubt: DOUBT_UNKNOWN, lowest: -RATE_MAX, highest: RATE_MAX }
 
 export function createRateEstimate(): RateEstimate {
   const blocks: Block[] = []
@@ -66,8 +71,9 @@ function readFrom(blocks: readonly Block[]): Rate {
   const { lowest, highest } = boundsOf(blocks)
   const points = blocks.map(pointOf).sort((one, other) => one.widthMs - other.widthMs)
   const line = fit(points.slice(0, Math.max(POINTS_MIN, Math.ceil(points.length / 2))))
-  if (line === undefined || line.error >= ERROR_MAX) return { rate: 0, isKnown: false, lowest, highest }
-  return { rate: Math.min(Math.max(line.slope, lowest), highest), isKnown: true, lowest, highest }
+  if (line === undefined || line.error >= ERROR_MAX) return { rate: 0, doubt: DOUBT_UNKNOWN, lowest, highest }
+  const doubt = Math.max(DOUBT_MIN, ERRORS_IN_DOUBT * line.error)
+  return { rate: Math.min(Math.max(line.slope, lowest), highest), doubt, lowest, highest }
 }
 
 /** Exact for clocks whose rates differ by a constant: the middle of two bounds, at the middle of their moments. */

@@ -52,6 +52,8 @@ describe('scopes', () => {
       'events:write',
       'webhooks:read',
       'webhooks:write',
+      'sessions:read',
+      'sessions:write',
     ]
     expect(effectiveScopes('other', ['admin'], all)).toEqual([...own, 'orders:read'])
     expect(effectiveScopes('other', ['mesh:read', 'tenants:write', 'audit:read'], all)).toEqual(['audit:read'])

@@ -4,10 +4,8 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { type Ctx, type Env, hasCode, RipstopError } from '@ripstop/kernel'
+import { createRateId, describeRate, type Peers, perMinute, type RateLimiter, type RateVerdict } from '#platform/rate'
 import type { GatewayRouteConfig } from './config.ts'
-import { createRateId, type Peers } from './peers.ts'
-import type { RateLimiter } from './rate-limiter.ts'
-import { type RateVerdict, WINDOW_MS } from './rate-table.ts'
 import { createRequestHead, type RequestHead, type RequestHeadFacts } from './request-head.ts'
 import { hasDotSegments } from './route-table.ts'
 import { createTraceparent } from './trace.ts'
@@ -74,12 +72,13 @@ export class Guard {
   async pass(request: IncomingMessage, socket: Socket, route: GuardedRoute, passage: Passage, ctx: Ctx): Promise<void> {
     const { limiter, peers, authenticate } = this.#deps
     const { access, path, rateLimit } = route.config
-    const { by, perMinute } = rateLimit
+    const { by } = rateLimit
+    const quota = perMinute(rateLimit.perMinute)
     const head = createRequestHead(request.rawHeaders, request.httpVersion, peers.of(socket), this.#facts)
     passage.head = head
     checkRequest(request.method ?? '', request.url ?? '', head, route, passage)
     if (by !== 'key' || access === 'open') {
-      const taken = limiter.take(`ip:${createRateId(head.client)}:${path}`, perMinute)
+      const taken = limiter.take(`ip:${createRateId(head.client)}:${path}`, quota)
       note('ip', 'then' in taken ? await taken : taken, route, passage)
     }
     if (access === 'open') return
@@ -88,7 +87,7 @@ export class Guard {
     checkPrincipal(principal, route)
     passage.principal = principal
     if (by === 'ip') return
-    const taken = limiter.take(`key:${principal.keyId}:${path}`, perMinute)
+    const taken = limiter.take(`key:${principal.keyId}:${path}`, quota)
     note('key', 'then' in taken ? await taken : taken, route, passage)
   }
 
@@ -105,16 +104,15 @@ export class Guard {
 
 /** Tells the client what is left; throws RATE_LIMITED if nothing is. */
 function note(by: 'ip' | 'key', verdict: RateVerdict, route: GuardedRoute, passage: Passage): void {
-  const { perMinute } = route.config.rateLimit
-  const policy = `"${by}";q=${perMinute};w=${WINDOW_MS / 1_000}`
-  const left = `"${by}";r=${verdict.remaining};t=${Math.ceil(verdict.resetMs / 1_000)}`
+  const quota = perMinute(route.config.rateLimit.perMinute)
+  const { policy, left } = describeRate(by, quota, verdict)
   const isFirst = passage.ratePolicy === ''
   passage.ratePolicy = isFirst ? policy : `${passage.ratePolicy}, ${policy}`
   passage.rate = isFirst ? left : `${passage.rate}, ${left}`
   if (verdict.allowed) return
   route.meters.limited(by)
   const from = by === 'ip' ? 'address' : 'key'
-  throw new RipstopError('RATE_LIMITED', `more than ${perMinute} requests a minute from this ${from}`, {
+  throw new RipstopError('RATE_LIMITED', `more than ${quota.count} requests a minute from this ${from}`, {
     retryAfterMs: verdict.retryAfterMs,
   })
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Peer } from './peers.ts'
+import type { Peer } from '#platform/rate'
 import { createRequestHead, type RequestHead } from './request-head.ts'
 
 const stranger: Peer = { address: '192.0.2.7', trusted: false, proto: 'http' }

@@ -10,8 +10,8 @@
 //   RH4. An API key of the mesh never reaches an upstream.
 
 import { RipstopError } from '@ripstop/kernel'
+import type { Peer } from '#platform/rate'
 import { asksAsync } from './deferring.ts'
-import type { Peer } from './peers.ts'
 import { isTraceparent } from './trace.ts'
 
 /** What is the same for every request. */

@@ -9,8 +9,10 @@ import { startGateway } from '#gateway'
 import { startHealth } from '#health'
 import { createRequestGuard, startControlApi, startHttpServer, withDocuments } from '#platform/http'
 import { createPostgresLink, startMigrations } from '#platform/postgres'
+import { loadInstanceId } from './instance-id.ts'
 import { createPublishing } from './publishing.ts'
 import type { RoleDeps, RunningRole } from './role.ts'
+import { startEdgeSessions } from './sessions.ts'
 
 const DAY_MS = 86_400_000
 
@@ -20,13 +22,26 @@ export async function startEdge(deps: RoleDeps): Promise<RunningRole> {
   await using starting = new AsyncDisposableStack()
   const stores = await startStores(starting, deps)
   const { access, publishing, routes } = await startRoutes(starting, deps, stores)
+  const sessions = starting.use(
+    startEdgeSessions(
+      deps,
+      {
+        link: stores.postgres.link,
+        redis: stores.redis,
+        sealer: publishing.sealer,
+        nodeId: await loadInstanceId(env, settings.stateDir, 'edge'),
+      },
+      access.authenticate,
+    ),
+  )
   const control = starting.use(
     await startControlApi({
       env,
       log,
       metrics: mesh.metrics,
-      routes: withDocuments(routes, API_VERSION),
-      authenticate: access.authenticate,
+      routes: withDocuments([...routes, ...sessions.routes], API_VERSION),
+      authenticate: sessions.authenticate,
+      addressOf: sessions.addressOf,
       allowedOrigins: settings.allowedOrigins,
       bodyBytesMax: settings.bodyBytesMax,
     }),
@@ -38,7 +53,7 @@ export async function startEdge(deps: RoleDeps): Promise<RunningRole> {
       log,
       config,
       authenticate: (request, ctx) => access.authenticate(request.headers, ctx),
-      redis: stores.redis,
+      redis: stores.redis?.link,
       defer: createDefer({ link: stores.postgres.link, sealer: publishing.sealer }),
     }),
   )
@@ -52,6 +67,7 @@ export async function startEdge(deps: RoleDeps): Promise<RunningRole> {
       guard: createRequestGuard(guard),
       control,
       gateway,
+      sockets: sessions.sockets,
       limits: { closeMs: settings.shutdownMs },
     }),
   )
@@ -70,7 +86,7 @@ async function startStores(starting: AsyncDisposableStack, { env, log, config, m
   // Its driver takes 9 MB: loaded only where there is a Redis.
   const hasRedis = config.redis.url !== undefined
   const redis = hasRedis ? (await import('#platform/redis')).createRedisLink({ mesh, redis: config.redis }) : undefined
-  redis?.start()
+  redis?.link.start()
   declareUses(mesh, hasRedis)
   const migrations = starting.use(startMigrations({ env, log, postgres }))
   channel.refuseWith(migrations.done)

@@ -7,12 +7,15 @@ import { createEventsUpkeep, startOutbox } from '#events'
 import { startChecking } from '#explain'
 import { createUpstreamLink } from '#gateway'
 import { createPostgresLink, expireIdempotency, startMigrations } from '#platform/postgres'
+import type { RedisOfMesh } from '#platform/redis'
 import { createReplaysUpkeep, findReplayEndpoint, startReplays } from '#replays'
+import { createSessionsUpkeep } from '#session-stores'
 import { startUpkeep } from '#upkeep'
 import { startWebhookWork } from '#webhooks'
 import { loadInstanceId } from './instance-id.ts'
 import { createPublishing } from './publishing.ts'
 import type { RoleDeps, RunningRole } from './role.ts'
+import { startDraining } from './sessions.ts'
 
 const EXPIRE_EVERY_MS = 300_000
 const HOUR_MS = 3_600_000
@@ -32,11 +35,12 @@ export async function startWork(deps: RoleDeps): Promise<RunningRole> {
   }
   const migrations = starting.use(startMigrations({ env, log, postgres }))
   channel.refuseWith(migrations.done)
+  const redis = await startRedis(deps)
   const publishing = starting.use(await createPublishing(deps, postgres))
   const workerId = await loadInstanceId(env, config.server.stateDir, 'work')
   const working = starting.use(new AsyncDisposableStack())
   const begin = (): void => {
-    if (!working.disposed) startLoops(working, deps, { link: postgres.link, publishing, workerId })
+    if (!working.disposed) startLoops(working, deps, { link: postgres.link, redis, publishing, workerId })
   }
   migrations.done.then(begin, () => undefined) // the channel tells why it failed
   const owned = starting.move()
@@ -50,14 +54,27 @@ export async function startWork(deps: RoleDeps): Promise<RunningRole> {
   }
 }
 
+/** Only where sessions are kept in it: its driver takes 9 MB. */
+async function startRedis({ config, mesh }: RoleDeps): Promise<RedisOfMesh | undefined> {
+  if (config.redis.url === undefined || config.sessions.store === 'postgres') return undefined
+  const redis = (await import('#platform/redis')).createRedisLink({ mesh, redis: config.redis })
+  mesh.component({ name: 'write-behind', kind: 'role' })
+  mesh.use({ component: 'write-behind', link: 'redis.main', need: 'hard' })
+  mesh.use({ component: 'write-behind', link: 'postgres.main', need: 'hard' })
+  redis?.link.start()
+  return redis
+}
+
 interface Ground {
   readonly link: ReturnType<typeof createPostgresLink>['link']
+  readonly redis: RedisOfMesh | undefined
   readonly publishing: Awaited<ReturnType<typeof createPublishing>>
   readonly workerId: string
 }
 
 /** All that needs the schema. */
-function startLoops(working: AsyncDisposableStack, deps: RoleDeps, { link, publishing, workerId }: Ground): void {
+function startLoops(working: AsyncDisposableStack, deps: RoleDeps, ground: Ground): void {
+  const { link, publishing, workerId } = ground
   const { env, log, config, mesh } = deps
   const { consumers, isStrict, webhooks } = publishing
   const webhookWork = working.use(startWebhookWork(webhooks))
@@ -92,6 +109,7 @@ function startLoops(working: AsyncDisposableStack, deps: RoleDeps, { link, publi
   )
   const secretAgeMs = config.webhooks.secretMaxAgeDays * DAY_MS
   working.use(startChecking({ env, log, metrics: mesh.metrics, link, owner: workerId, secretAgeMs }))
+  working.use(startDraining(deps, { link, redis: ground.redis, nodeId: workerId }))
   const tasks = [
     { name: 'idempotency', everyMs: EXPIRE_EVERY_MS, batch: expireIdempotency },
     ...createAccessUpkeep(),
@@ -102,6 +120,7 @@ function startLoops(working: AsyncDisposableStack, deps: RoleDeps, { link, publi
     }),
     ...createReplaysUpkeep(),
     ...createDeferredUpkeep({ retentionDays: config.deferred.retentionDays }),
+    ...createSessionsUpkeep({ endedMs: config.sessions.retentionDays * DAY_MS }),
   ]
   working.use(startUpkeep({ env, log, link, tasks }))
 }

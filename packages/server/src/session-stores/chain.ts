@@ -3,7 +3,7 @@
 // Invariants:
 //   CH1. hash = SHA-256(hash of the entry before, newline, text); the first entry's predecessor is 64 zeros.
 
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { SessionEvent, SessionRules } from '@ripstop/protocol/sessions'
 import type { LogEntry } from './store.ts'
 
@@ -25,6 +25,8 @@ export interface LogLine {
   /** Who asked for it: `key:<id>`, `participant:<id>`, `owner`, `cli`, `open`, or `clock` where a deadline or an outage caused it. */
   readonly actor: string
   readonly operationId?: string
+  /** Makes the line unlike that of any other command: by its hash it is known again. */
+  readonly nonce?: string
   /** When its command was received, server time; left out where nobody asked. */
   readonly receivedMs?: number
   /** When it was decided, server time: what a command waited is the difference. */
@@ -32,7 +34,7 @@ export interface LogLine {
 }
 
 export function hashOf(before: string, text: string): string {
-  return createHash('sha256').update(`${before}\n${text}`).digest('hex')
+  return hash('sha256', `${before}\n${text}`, 'hex')
 }
 
 /** The entry that continues a chain. */

@@ -19,6 +19,11 @@ export interface SessionRef {
   readonly sessionId: string
 }
 
+/** Nothing happens to it any more, and it is never due. */
+export function isEnded(status: SessionStatus): boolean {
+  return status === 'expired' || status === 'completed' || status === 'cancelled'
+}
+
 /** What an acknowledgement rests on: `accepted` is in Redis (fsync every second), `durable` is committed by Postgres. */
 export type AckLevel = 'accepted' | 'durable'
 
@@ -30,7 +35,7 @@ export interface StoredSession extends SessionRef {
   readonly version: number
   /** `hash` of that entry. */
   readonly head: string
-  /** JSON of a SessionBody (session-body.ts). */
+  /** A SessionBody, as session-body.ts writes and reads it (encodeBody, decodeBody). */
   readonly body: string
   readonly status: SessionStatus
   /** Server time at which something falls due; undefined: nothing does. */
@@ -98,7 +103,13 @@ export interface SessionStore {
   create(ctx: Ctx, session: StoredSession, first: LogEntry): Promise<Created>
   /** Undefined: there is none, or it was deleted. Its epoch may have passed: then it has to be recovered before anything else. */
   load(ctx: Ctx, ref: SessionRef): Promise<StoredSession | undefined>
+  /**
+   * Never tried a second time by the store where its outcome is unknown: that is thrown, with `sent` 'maybe', and the caller finds out by
+   * loading whether `to.head` is what is there.
+   */
   commit(ctx: Ctx, commit: Commit): Promise<Committed>
+  /** SS4: the version of the last entry that the operation made; undefined: it is not among those that are kept. */
+  findOperation(ctx: Ctx, ref: SessionRef, operationId: string): Promise<number | undefined>
   /** False: there was none. The log is kept until its retention ends. */
   remove(ctx: Ctx, ref: SessionRef): Promise<boolean>
   /** In order of versions, superseded entries left out: of an epoch that a later one branched off from before them. */
@@ -118,7 +129,12 @@ export interface DueClaim {
   readonly limit: number
 }
 
+/** A claimed session, and when it was due when it was claimed. */
+export interface DueSession extends SessionRef {
+  readonly deadlineMs: number
+}
+
 export interface Due {
-  readonly refs: readonly SessionRef[]
+  readonly refs: readonly DueSession[]
   readonly nextMs: number | undefined
 }

@@ -26,6 +26,7 @@ export interface TestServerOptions extends Partial<Omit<ControlApiDeps, 'routes'
   readonly routes: ControlApiDeps['routes']
   readonly mode?: GuardOptions['mode']
   readonly gateway?: HttpServerDeps['gateway']
+  readonly sockets?: HttpServerDeps['sockets']
   readonly limits?: Partial<HttpLimits>
   readonly headerBytesMax?: number
 }
@@ -72,6 +73,7 @@ export async function startTestServer(options: TestServerOptions): Promise<TestS
       guard: createRequestGuard({ mode: options.mode ?? 'open', host: '127.0.0.1', allowedOrigins }),
       control,
       ...(options.gateway === undefined ? {} : { gateway: options.gateway }),
+      ...(options.sockets === undefined ? {} : { sockets: options.sockets }),
       limits: { closeMs: 2_000, checkIntervalMs: 50, ...options.limits },
     }),
   )

@@ -258,7 +258,7 @@ export function parseTrustedProxies(words: readonly string[]): Parsed<readonly s
   const instead = 'write none, loopback or a list of CIDR blocks such as 10.0.0.0/8'
   const blocks: string[] = []
   for (const word of words) {
-    if (word === 'none' && words.length === 1) return { value: [] }
+    if ((word === 'none' || word === 'false') && words.length === 1) return { value: [] }
     if (word === 'all' || word === '*' || word === 'true' || /\/0+$/.test(word)) {
       return complaint('trusts every peer, so that anybody could forge the client’s address', instead)
     }

@@ -108,6 +108,13 @@ describe('what is unsafe to run', () => {
     expect(load(stringify({ webhooks: { secret_max_age_days: 2 } })).webhooks.secretOverlapHours).toBe(24)
   })
 
+  it('sessions can be kept in Redis only where there is one', () => {
+    const found = refusedTree({ sessions: { store: 'redis' } })
+    expect(problemAt(found, 'sessions.store')).toContain('redis.url is not set')
+    expect(load('sessions: { store: redis }', { REDIS_URL: 'redis://h' }).sessions.store).toBe('redis')
+    expect(load(undefined).sessions.store).toBe('auto')
+  })
+
   it('plain http origins and Postgres over a network without TLS are warnings in production', () => {
     const { warnings } = load('server:\n  allowed_origins: [http://a.example]\n', {
       RIPSTOP_ENV: 'production',
@@ -148,7 +155,7 @@ describe('routes', () => {
     const others = paths.filter((path) => !RESERVED_PATHS.some((own) => isOf(path, own)))
     expect(others.sort(), 'those that stand alone').toEqual([...RESERVED_PAGES])
     const idle = RESERVED_PATHS.filter((own) => !paths.some((path) => isOf(path, own)))
-    expect(idle, 'those of nothing').toEqual([])
+    expect(idle, 'that of WebSocket, and those of nothing').toEqual(['/ws'])
   })
 
   it('each path is taken once, closing slash or not', () => {

@@ -35,6 +35,9 @@ export const RESERVED_PATHS = [
   '/v1/deferred',
   '/v1/inbound',
   '/v1/inbound-sources',
+  '/v1/sessions',
+  '/v1/time',
+  '/ws',
   '/livez',
   '/readyz',
   '/ready',
@@ -58,6 +61,7 @@ export function checkSettings(settings: SoundSettings, findings: Findings): void
   checkOrigins(settings, findings)
   checkPostgres(settings, findings)
   checkSecrets(settings, findings)
+  checkSessions(settings, findings)
   const upstreams = Object.entries(settings.upstreams ?? {})
   if (upstreams.length > UPSTREAMS_MAX) {
     findings.problems.add(['upstreams'], 'are too many', `write at most ${UPSTREAMS_MAX}`)
@@ -163,6 +167,11 @@ function checkSecrets(settings: SoundSettings, { problems }: Findings): void {
     const instead = 'make it the shorter of the two'
     problems.add(['webhooks', 'secret_overlap_hours'], 'is not shorter than webhooks.secret_max_age_days', instead)
   }
+}
+
+function checkSessions({ sessions, redis }: SoundSettings, { problems }: Findings): void {
+  if (sessions?.store !== 'redis' || redis?.url !== undefined || problems.has(['redis', 'url'])) return
+  problems.add(['sessions', 'store'], 'is redis, but redis.url is not set', 'set it, or write auto')
 }
 
 function checkUpstream(name: string, upstream: SoundUpstream, settings: SoundSettings, { problems }: Findings): void {

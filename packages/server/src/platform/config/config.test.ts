@@ -158,6 +158,37 @@ describe('defaults and precedence', () => {
     expect(modes).toEqual(['open', 'open', 'keys', 'keys'])
   })
 
+  it('variables of SyncKairos set what they mean here; what would be missed is refused, the rest is told', () => {
+    const config = load(undefined, {
+      SESSION_TTL: '7200',
+      RATE_LIMIT_ENABLED: 'false',
+      RATE_LIMIT_WINDOW_MS: '30000',
+      RATE_LIMIT_MAX_REQUESTS: '50',
+      TRUST_PROXY: 'false',
+      METRICS_PORT: '9091',
+      ENABLE_METRICS: 'true',
+      ENABLE_CORS: 'true',
+      SENTRY_DSN: 'https://key@sentry.example/1',
+    })
+    expect(config.sessions.endedTtlS).toBe(7_200)
+    expect(config.sessionLimits).toMatchObject({ enabled: false, windowMs: 30_000, reads: 50, creations: 5 })
+    expect(config.server.trustProxy).toEqual([])
+    expect(config.warnings.map((warning) => warning.split(':')[0])).toEqual([
+      'ENABLE_CORS',
+      'METRICS_PORT',
+      'SENTRY_DSN',
+    ])
+    expect(config.warnings.join()).not.toContain('sentry.example')
+    for (const variable of ['REDIS_SENTINEL_HOSTS', 'REDIS_SENTINEL_NAME', 'REDIS_CLUSTER_NODES']) {
+      const { message, problems } = refused(() => load(undefined, { [variable]: 'a:1,b:2' }))
+      expect([problems[0]?.where, message]).toEqual([variable, expect.stringContaining('not be kept in yet')])
+    }
+    const torn = refused(() => load(undefined, { ENABLE_CORS: 'false', ALLOWED_ORIGINS: 'https://a.example' }))
+    expect(torn.message).toContain('contradicts ALLOWED_ORIGINS')
+    expect(load(undefined, { ENABLE_CORS: 'false' }).warnings).toEqual([])
+    expect(() => load(undefined, { TRUST_PROXY: 'true' })).toThrowError(/trusts every peer/)
+  })
+
   it('NODE_ENV=test is development, and RIPSTOP_ENV wins over NODE_ENV', () => {
     expect(load(undefined, { NODE_ENV: 'test' }).server.environment).toBe('development')
     expect(

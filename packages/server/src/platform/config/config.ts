@@ -10,7 +10,7 @@
 import { dirname, isAbsolute, join, normalize } from 'node:path'
 import type { PostgresUrl, RedisUrl, UpstreamUrl } from './addresses.ts'
 import { accessModeOf, checkSettings } from './checks.ts'
-import { listOf, unknownVariables, type Variables, variablesOf } from './environment.ts'
+import { foreignVariables, listOf, unknownVariables, type Variables, variablesOf } from './environment.ts'
 import { expandTree } from './interpolation.ts'
 import { addIssues, type Locate, ProblemList, valueAt, writeOrigin, writePath, writeProblem } from './problems.ts'
 import { expectation, isMapping, type Path, settingNames, soundParts } from './schema-reading.ts'
@@ -64,6 +64,8 @@ export interface Config {
   readonly delivery: Camelized<Settings['delivery']>
   readonly webhooks: Camelized<Settings['webhooks']>
   readonly deferred: Camelized<Settings['deferred']>
+  readonly sessions: Camelized<Settings['sessions']>
+  readonly sessionLimits: Camelized<Settings['session_limits']>
   readonly upstreams: readonly UpstreamConfig[]
   readonly routes: readonly RouteConfig[]
   /** The file that was read. */
@@ -103,6 +105,9 @@ export function createConfig(input: ConfigInput): Config {
   input.addFaults?.(problems)
   for (const { variable, meant } of unknownVariables(input.env)) {
     warnings.addAt({ kind: 'named', name: variable }, 'is no variable of the mesh', `did you mean ${meant}?`)
+  }
+  for (const { variable, isRefused, wrong, instead } of foreignVariables(input.env)) {
+    ;(isRefused ? problems : warnings).addAt({ kind: 'named', name: variable }, wrong, instead)
   }
 
   const schema = createSettingsSchema()
@@ -193,6 +198,8 @@ function toConfig(settings: Settings, input: ConfigInput, rest: Pick<Config, 'wa
     delivery: camelized(delivery),
     webhooks: camelized(webhooks),
     deferred: camelized(deferred),
+    sessions: camelized(settings.sessions),
+    sessionLimits: camelized(settings.session_limits),
     upstreams,
     routes: settings.routes.map((route): RouteConfig => {
       const upstream = settings.upstreams[route.upstream] as UpstreamSettings // checked above

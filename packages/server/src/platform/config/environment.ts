@@ -5,7 +5,7 @@ import { closest } from './spelling.ts'
 
 export type Variables = Readonly<Record<string, string | undefined>>
 
-type Section = 'server' | 'postgres' | 'redis' | 'log' | 'secrets'
+type Section = 'server' | 'postgres' | 'redis' | 'log' | 'secrets' | 'sessions' | 'session_limits'
 
 /** Earlier rows win. */
 const SETTINGS_OF_VARIABLES: readonly (readonly [variable: string, section: Section, setting: string])[] = [
@@ -22,7 +22,70 @@ const SETTINGS_OF_VARIABLES: readonly (readonly [variable: string, section: Sect
   ['LOG_LEVEL', 'log', 'level'],
   ['LOG_FORMAT', 'log', 'format'],
   ['RIPSTOP_MASTER_KEY', 'secrets', 'master_key'],
+  // As deployments of SyncKairos have them.
+  ['SESSION_TTL', 'sessions', 'ended_ttl_s'],
+  ['RATE_LIMIT_ENABLED', 'session_limits', 'enabled'],
+  ['RATE_LIMIT_WINDOW_MS', 'session_limits', 'window_ms'],
+  ['RATE_LIMIT_MAX_REQUESTS', 'session_limits', 'reads'],
 ]
+
+export interface ForeignVariable {
+  readonly variable: string
+  /** It asks for what would be missed; else it is only said that it does nothing. */
+  readonly isRefused: boolean
+  readonly wrong: string
+  readonly instead: string
+}
+
+const MANY_REDIS = {
+  wrong: 'asks for Redis Sentinel or Cluster, which sessions can not be kept in yet',
+  instead: 'name a single server in REDIS_URL',
+}
+const NO_SENTRY = { wrong: 'is not taken: failures are told in the log', instead: 'collect stdout' }
+
+/** Variables of SyncKairos's deployments that set nothing here. `when`: the values that are spoken of; any, if left out. */
+const FOREIGN_VARIABLES: readonly (Omit<ForeignVariable, 'isRefused'> & {
+  readonly isRefused?: true
+  readonly when?: (text: string, env: Variables) => boolean
+})[] = [
+  { variable: 'REDIS_SENTINEL_HOSTS', isRefused: true, ...MANY_REDIS },
+  { variable: 'REDIS_SENTINEL_NAME', isRefused: true, ...MANY_REDIS },
+  { variable: 'REDIS_CLUSTER_NODES', isRefused: true, ...MANY_REDIS },
+  {
+    variable: 'ENABLE_CORS',
+    isRefused: true,
+    when: (text, env) => text === 'false' && variableText(env, 'ALLOWED_ORIGINS') !== undefined,
+    wrong: 'contradicts ALLOWED_ORIGINS, which names who may call',
+    instead: 'leave one of them out',
+  },
+  {
+    variable: 'ENABLE_CORS',
+    when: (text, env) => text !== 'false' && variableText(env, 'ALLOWED_ORIGINS') === undefined,
+    wrong: 'is not taken: origins are allowed one by one',
+    instead: 'name them in ALLOWED_ORIGINS',
+  },
+  {
+    variable: 'METRICS_PORT',
+    wrong: 'is not taken: metrics have no port of their own',
+    instead: 'scrape /metrics of the one port',
+  },
+  {
+    variable: 'ENABLE_METRICS',
+    when: (text) => text !== 'true',
+    wrong: 'is not taken: metrics are always on',
+    instead: 'leave it out',
+  },
+  { variable: 'SENTRY_DSN', ...NO_SENTRY },
+  { variable: 'SENTRY_ENVIRONMENT', ...NO_SENTRY },
+]
+
+export function foreignVariables(env: Variables): readonly ForeignVariable[] {
+  return FOREIGN_VARIABLES.flatMap(({ variable, isRefused = false, when, wrong, instead }) => {
+    const text = variableText(env, variable)
+    if (text === undefined || when?.(text, env) === false) return []
+    return [{ variable, isRefused, wrong, instead }]
+  })
+}
 
 /** Names the file to read. */
 export const FILE_VARIABLE = 'RIPSTOP_CONFIG'

@@ -21,6 +21,7 @@ import {
   secretsSettings,
   webhooksSettings,
 } from './delivery-settings.ts'
+import { sessionLimitsSettings, sessionsSettings } from './session-settings.ts'
 import { address, addresses, DAY_MS, duration, meta, number, TEXT_MAX, whole } from './setting-kinds.ts'
 
 export const ROLES = ['edge', 'work'] as const
@@ -246,6 +247,8 @@ export function createSettingsSchema() {
     delivery: deliverySettings().prefault({}).describe('The engine that sends, repeats and remembers.'),
     webhooks: webhooksSettings().prefault({}).describe('Endpoints and their secrets.'),
     deferred: deferredSettings().prefault({}).describe('Requests that are answered later (Prefer: respond-async).'),
+    sessions: sessionsSettings().prefault({}).describe('Live sessions.'),
+    session_limits: sessionLimitsSettings().prefault({}).describe("How much one caller may ask of the sessions' API."),
     upstreams: z
       .record(z.string().regex(/^[a-z][a-z0-9_-]{0,62}$/), upstreamSettings())
       .default({})

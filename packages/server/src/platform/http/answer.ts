@@ -35,10 +35,15 @@ export function sendAnswer(
     else deps.streams.open(response, headers, answer.body as OpenStream)
     return
   }
+  const status = answer.status ?? route.status ?? 200
+  if (status === 204) {
+    response.writeHead(status, headers).end()
+    return
+  }
   const text = typeof route.response === 'string'
   const body = text ? (answer.body as string) : JSON.stringify(checked(deps, route, answer.body))
   const type = typeof route.response === 'string' ? route.response : 'application/json'
-  response.writeHead(answer.status ?? route.status ?? 200, {
+  response.writeHead(status, {
     'Content-Type': type.includes('charset') ? type : `${type}; charset=utf-8`,
     'Content-Length': Buffer.byteLength(body),
     ...headers,

@@ -1,10 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { connect } from 'node:net'
-import { RipstopError } from '@ripstop/kernel'
+import { createEnv, RipstopError } from '@ripstop/kernel'
 import { dataOf } from '@ripstop/protocol'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { post, sendRaw, startTestServer } from '../../testing/http.ts'
+import { ADMIN, post, sendRaw, startTestServer } from '../../testing/http.ts'
 import { until } from '../../testing/processes.ts'
 import { withDocuments } from './document-routes.ts'
 import { requireScopes } from './principal.ts'
@@ -231,6 +231,60 @@ describe('the control API', () => {
     await until('the request is counted as given up', () =>
       api.metrics.text().includes('route="/v1/slow",status="499"'),
     )
+  })
+
+  test('HA4: a request is timed by its last byte, also where its key had to be looked up meanwhile', async () => {
+    const env = createEnv()
+    const begun = Promise.withResolvers<void>()
+    const timed = route({
+      method: 'POST',
+      path: '/v1/timed',
+      summary: 'Tell when it came',
+      scopes: [],
+      body: z.strictObject({}).optional(),
+      response: dataOf(z.number()),
+      handle: ({ receivedMonoMs }) => ({ body: { data: env.clock.monoMs() - receivedMonoMs } }),
+    })
+    const authenticate = async () => {
+      begun.resolve()
+      await new Promise((resolve) => setTimeout(resolve, 120))
+      return ADMIN
+    }
+    await using api = await startTestServer({ routes: [timed], env, authenticate })
+    const ageOf = (answer: string): number => Number(/"data":([\d.]+)/.exec(answer)?.[1])
+    const head = 'POST /v1/timed HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n'
+    // The look-up is ours to pay for: all of it was there before.
+    expect(ageOf(await sendRaw(api.server.port, `${head}Content-Length: 2\r\n\r\n{}`))).toBeGreaterThan(100)
+    expect(ageOf(await sendRaw(api.server.port, `${head}Content-Length: 0\r\n\r\n`))).toBeGreaterThan(100)
+    const socket = connect(api.server.port, '127.0.0.1')
+    socket.write(`${head}Content-Length: 2\r\n\r\n`)
+    let answer = ''
+    socket.on('data', (bytes) => {
+      answer += String(bytes)
+    })
+    await begun.promise
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    socket.write('{}')
+    await new Promise((resolve) => socket.once('close', resolve))
+    expect(ageOf(answer)).toBeLessThan(100)
+  })
+
+  test('what is gone answers 204 without a body, and headers set on the way are on every answer', async () => {
+    const gone = get(
+      '/v1/gone/{name}',
+      ({ params, setHeader, address }) => {
+        setHeader('X-Said', address)
+        if ((params as { name: string }).name === 'not') throw new RipstopError('CONFLICT', 'it is there')
+        return { body: null as never }
+      },
+      { method: 'DELETE', status: 204, params: z.strictObject({ name: z.string() }) },
+    )
+    await using api = await startTestServer({ routes: [gone], addressOf: () => '192.0.2.7' })
+    const answer = await api.request('/v1/gone/it', { method: 'DELETE' })
+    expect([answer.status, answer.text, answer.headers.get('x-said')]).toEqual([204, '', '192.0.2.7'])
+    expect(answer.headers.get('content-type')).toBeNull()
+    const refused = await api.request('/v1/gone/not', { method: 'DELETE' })
+    expect([refused.status, refused.headers.get('x-said')]).toEqual([409, '192.0.2.7'])
   })
 
   test('HA2: a request ends at its deadline', async () => {

@@ -6,6 +6,7 @@
 //        type, size, encoding or form, and what nobody foresaw.
 //   HA2. A request's ctx ends with the request: at its deadline, with its client, or when the answer is out.
 //   HA3. What is INTERNAL shows the trace id and nothing else.
+//   HA4. A request is as old as its last byte: who sends the head early and the body late gains nothing.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { background, type Env, type Metrics, RipstopError } from '@ripstop/kernel'
@@ -30,6 +31,8 @@ export interface ControlApiDeps {
   /** Origins as browsers write them, or `*`. */
   readonly allowedOrigins: readonly string[]
   readonly bodyBytesMax: number
+  /** Whose request it is; default: the address of the connection. */
+  readonly addressOf?: (request: IncomingMessage) => string
   /** Longest request. */
   readonly deadlineMs?: number
   /** For tests: answers are held against their schemas. */
@@ -61,6 +64,11 @@ export async function startControlApi(deps: ControlApiDeps): Promise<ControlApi>
   const answering = { streams, checkAnswers: deps.checkAnswers ?? false }
 
   const exchangeOf = (request: FastifyRequest): Exchange => exchanges.get(request.raw) as Exchange
+  const hearBody = (request: FastifyRequest, bytes: Buffer): void => {
+    const exchange = exchangeOf(request)
+    exchange.body = bytes
+    if (!exchange.isWhole) exchange.receivedMonoMs = env.clock.monoMs()
+  }
   const fail = (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
     const exchange = exchangeOf(request)
     const known = toEdgeError(error, exchange.traceId)
@@ -82,18 +90,18 @@ export async function startControlApi(deps: ControlApiDeps): Promise<ControlApi>
         requireScopes(exchange.principal, route.scopes)
       },
       handler: async (request, reply) => {
-        const answer = await answerOf(route, request, exchangeOf(request), deps.log)
+        const answer = await answerOf(route, request, exchangeOf(request), deps)
         sendAnswer(answering, route, reply.raw, answer)
         reply.hijack()
       },
     })
   }
   app.register(async (scope) => {
-    takeJson(scope, exchangeOf)
+    takeJson(scope, hearBody)
     for (const route of deps.routes) if (route.takes !== 'raw') addRoute(scope, route)
   })
   app.register(async (scope) => {
-    takeRaw(scope, exchangeOf)
+    takeRaw(scope, hearBody)
     for (const route of deps.routes) if (route.takes === 'raw') addRoute(scope, route)
   })
   const methodsOf = createMethodFinder(deps.routes)
@@ -133,35 +141,41 @@ async function createFastify(bodyLimit: number, fail: Fail): Promise<FastifyInst
   return app
 }
 
-type ExchangeOf = (request: FastifyRequest) => Exchange
+type HearBody = (request: FastifyRequest, bytes: Buffer) => void
 
-function takeJson(scope: FastifyInstance, exchangeOf: ExchangeOf): void {
+function takeJson(scope: FastifyInstance, hearBody: HearBody): void {
   const parse = async (request: FastifyRequest, bytes: Buffer): Promise<unknown> => {
-    exchangeOf(request).body = bytes
+    hearBody(request, bytes)
     return parseJsonBody(bytes)
   }
   scope.addContentTypeParser('application/json', { parseAs: 'buffer' }, parse)
 }
 
-function takeRaw(scope: FastifyInstance, exchangeOf: ExchangeOf): void {
-  scope.addContentTypeParser('*', { parseAs: 'buffer' }, async (request: FastifyRequest, bytes: Buffer) => {
-    exchangeOf(request).body = bytes
-  })
+function takeRaw(scope: FastifyInstance, hearBody: HearBody): void {
+  scope.addContentTypeParser('*', { parseAs: 'buffer' }, async (request: FastifyRequest, bytes: Buffer) =>
+    hearBody(request, bytes),
+  )
 }
 
-async function answerOf(route: Route, request: FastifyRequest, exchange: Exchange, log: Log) {
+type AnswerDeps = Pick<ControlApiDeps, 'addressOf' | 'log'>
+
+async function answerOf(route: Route, request: FastifyRequest, exchange: Exchange, { addressOf, log }: AnswerDeps) {
   const { method, url, headers } = request
   const parsed = parseRequest(route, { body: request.body, query: request.query, params: request.params })
   const idempotency =
     method === 'POST' ? idempotencyOf(headers['idempotency-key'], method, url, exchange.body) : undefined
   const lastEventId = headers['last-event-id']
-  const { ctx, traceId } = exchange
+  const { ctx, traceId, receivedMonoMs, response } = exchange
   return route.handle({
     ...parsed,
     // A public route's handler is typed to have a principal too, but has no use for it.
     principal: exchange.principal ?? NOBODY,
     idempotency,
     lastEventId: typeof lastEventId === 'string' ? lastEventId : undefined,
+    ifMatch: headers['if-match'],
+    receivedMonoMs,
+    address: addressOf?.(request.raw) ?? request.raw.socket.remoteAddress ?? '',
+    setHeader: (name, value) => void response.setHeader(name, value),
     raw: route.takes === 'raw' ? rawOf(request, exchange.body ?? NO_BYTES) : undefined,
     traceId,
     ctx,

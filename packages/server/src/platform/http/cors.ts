@@ -5,9 +5,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 
 const METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE'
 const HEADERS =
-  'Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Prefer, Traceparent, X-Api-Key, X-Request-Id'
+  'Authorization, Content-Type, Idempotency-Key, If-Match, Last-Event-ID, Prefer, Traceparent, X-Api-Key, X-Request-Id'
 const EXPOSED =
-  'Deprecation, Idempotency-Replayed, RateLimit, RateLimit-Policy, Retry-After, Sunset, Traceparent, X-Request-Id'
+  'Deprecation, ETag, Idempotency-Replayed, RateLimit, RateLimit-Policy, Retry-After, Sunset, Traceparent, X-Request-Id'
 const PREFLIGHT_SECONDS = '600'
 
 /** Adds the headers where the origin is allowed. True: it was a preflight and is answered. */

@@ -11,6 +11,11 @@ export interface Exchange {
   readonly ctx: Ctx
   readonly traceId: string
   readonly requestId: string
+  readonly response: ServerResponse
+  /** When the last byte of the request came in, on the monotonic clock. */
+  receivedMonoMs: number
+  /** The whole request came at once. */
+  isWhole: boolean
   route: Route | undefined
   principal: Principal | undefined
   body: Buffer | undefined
@@ -35,10 +40,17 @@ export function beginExchange(deps: ExchangeDeps, request: IncomingMessage, resp
     ctx: deps.root.within(deps.deadlineMs),
     traceId,
     requestId: given !== undefined && REQUEST_ID.test(given) ? given : createId(env.clock.wallMs()),
+    response,
+    receivedMonoMs: startedMs,
+    isWhole: false,
     route: undefined,
     principal: undefined,
     body: undefined,
   }
+  // What came with the head has been parsed by then; what came later is timed when it is read.
+  setImmediate(() => {
+    exchange.isWhole = request.complete
+  })
   response.setHeader('Traceparent', traceparent)
   response.setHeader('X-Request-Id', exchange.requestId)
   response.once('close', () => {

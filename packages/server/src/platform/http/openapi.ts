@@ -87,10 +87,16 @@ function createOperation(route: Route, convert: Convert, failure: JsonSchema): O
     ...(deprecated === undefined ? {} : { deprecated: true }),
     security: scopes === 'public' ? [] : [{ bearer: [] }, { header: [] }],
     parameters,
-    ...(body === undefined ? {} : { requestBody: { required: true, content: json(convert(body, 'input')) } }),
+    ...(body === undefined
+      ? {}
+      : { requestBody: { required: !isOptional(body), content: json(convert(body, 'input')) } }),
     ...(takes === 'raw' ? { requestBody: { required: true, content: RAW } } : {}),
     responses: responsesOf(route, convert, failure),
   }
+}
+
+function isOptional(schema: z.ZodType): boolean {
+  return schema.safeParse(undefined).success
 }
 
 /** Any bytes of any type. */
@@ -109,9 +115,10 @@ function responsesOf(route: Route, convert: Convert, failure: JsonSchema): Opera
   const { response } = route
   const content: Content =
     typeof response === 'string' ? { [response]: { schema: { type: 'string' } } } : json(convert(response, 'output'))
-  const responses: Record<string, { description: string; content: Content }> = {}
+  const responses: Record<string, { description: string; content?: Content }> = {}
   for (const status of [route.status ?? 200, ...(route.otherStatuses ?? [])]) {
-    responses[status] = { description: status < 400 ? 'Done.' : 'The same, with bad news.', content }
+    const description = status < 400 ? 'Done.' : 'The same, with bad news.'
+    responses[status] = status === 204 ? { description } : { description, content }
   }
   responses.default = { description: 'A failure.', content: json(failure) }
   return responses

@@ -3,13 +3,27 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { type Ctx, RipstopError } from '@ripstop/kernel'
 
+/** What a session token is good for: one session, and the part that its bearer has in it. */
+export interface SessionGrant {
+  readonly sessionId: string
+  readonly role: 'owner' | 'participant' | 'spectator'
+  /** Of a participant. */
+  readonly participantId: string | undefined
+  /** Its place among the participants. */
+  readonly place: number | undefined
+  /** Its end, server time. */
+  readonly expiresMs: number
+}
+
 export interface Principal {
   readonly tenantId: string
-  /** For the audit log: `key:<id>`, `cli`, or `open` for a call without a key in open mode. */
+  /** For logs: `key:<id>`, `cli`, or `open` for a call without a key in open mode; with a session token its part. */
   readonly actor: string
   /** Undefined without a key. */
   readonly keyId: string | undefined
   readonly scopes: readonly string[]
+  /** Undefined: good for whatever the scopes allow. */
+  readonly session?: SessionGrant | undefined
 }
 
 /**

@@ -32,6 +32,13 @@ export interface RouteRequest<Body, Query, Params> {
   /** On every POST, if the client sent an Idempotency-Key: the handler records it with the effect, in one statement. */
   readonly idempotency: IdempotencyKey | undefined
   readonly lastEventId: string | undefined
+  readonly ifMatch: string | undefined
+  /** When the last byte of the request came in, on the monotonic clock: what somebody's time is charged by. */
+  readonly receivedMonoMs: number
+  /** Whose request it is, where no key tells: the address, behind trusted proxies the client's. */
+  readonly address: string
+  /** Of the answer, whatever it will be. */
+  readonly setHeader: (name: string, value: string) => void
   /** On routes that take `raw` bodies. */
   readonly raw: RawRequest | undefined
   readonly traceId: string

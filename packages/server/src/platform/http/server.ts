@@ -30,6 +30,19 @@ export interface GatewayPath {
   readonly drain: (ctx: Ctx) => Promise<void>
 }
 
+/** WebSockets that end here, before the gateway is asked. */
+export interface SocketPath {
+  readonly mayUpgrade: (request: IncomingMessage) => boolean
+  /** The socket is its own from here, unless it calls `refuse`, which answers by HTTP and closes it. */
+  readonly upgrade: (
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    refuse: (error: RipstopError) => void,
+  ) => void
+  readonly drain: (ctx: Ctx) => Promise<void>
+}
+
 export interface HttpLimits {
   readonly headersTimeoutMs: number
   readonly requestTimeoutMs: number
@@ -57,6 +70,7 @@ export interface HttpServerDeps {
   readonly guard: RequestGuard
   readonly control: Pick<ControlApi, 'handle' | 'drain'>
   readonly gateway?: GatewayPath
+  readonly sockets?: SocketPath
   readonly limits?: Partial<HttpLimits>
 }
 
@@ -86,7 +100,8 @@ export async function startHttpServer(deps: HttpServerDeps): Promise<HttpServer>
       keepAlive: true,
       noDelay: true,
       // Without this every `Upgrade: h2c` of a careful client would be an upgrade and fail.
-      shouldUpgradeCallback: (request) => deps.gateway?.mayUpgrade(request) === true,
+      shouldUpgradeCallback: (request) =>
+        deps.sockets?.mayUpgrade(request) === true || deps.gateway?.mayUpgrade(request) === true,
     },
     (request, response) => accept(request, response, false),
   )
@@ -158,7 +173,7 @@ function hearConnections(server: Server, sockets: Set<Socket>, { metrics }: Http
   server.on('drop', () => dropped.add(1))
 }
 
-function hearUpgrades(server: Server, { guard, gateway, log }: HttpServerDeps): void {
+function hearUpgrades(server: Server, { guard, gateway, sockets, log }: HttpServerDeps): void {
   // Without a listener Node closes the connection, and the client learns nothing.
   server.on('connect', (request, socket) => {
     socket.on('error', () => {})
@@ -172,6 +187,9 @@ function hearUpgrades(server: Server, { guard, gateway, log }: HttpServerDeps): 
     const refused = guard(request)
     if (refused !== undefined) return refuseSocket(socket, refused)
     try {
+      if (sockets?.mayUpgrade(request) === true) {
+        return sockets.upgrade(request, socket, head, (error) => refuseSocket(socket, error))
+      }
       gateway?.upgrade(request, socket, head)
     } catch (error) {
       log.error({ event: 'http.defect', error })
@@ -221,6 +239,7 @@ function refuseSocket(socket: Duplex, error: RipstopError): void {
     'Content-Type: application/json; charset=utf-8',
     `Content-Length: ${Buffer.byteLength(body)}`,
     'Connection: close',
+    ...(error.retryAfterMs === undefined ? [] : [`Retry-After: ${Math.ceil(error.retryAfterMs / 1_000)}`]),
   ]
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy())
 }
@@ -240,19 +259,19 @@ function listen(server: Server, { host, port }: HttpServerDeps['server']): Promi
 
 async function closeServer(
   server: Server,
-  sockets: ReadonlySet<Socket>,
-  { control, gateway }: Pick<HttpServerDeps, 'control' | 'gateway'>,
+  connections: ReadonlySet<Socket>,
+  { control, gateway, sockets }: Pick<HttpServerDeps, 'control' | 'gateway' | 'sockets'>,
   ctx: Ctx,
 ): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
   control.drain()
   server.closeIdleConnections()
   const cutOff = (): void => {
-    for (const socket of sockets) socket.destroy()
+    for (const socket of connections) socket.destroy()
   }
   const over = ctx.signal
   if (over.aborted) cutOff()
   else over.addEventListener('abort', cutOff, { once: true })
-  await Promise.all([gateway?.drain(ctx), closed])
+  await Promise.all([gateway?.drain(ctx), sockets?.drain(ctx), closed])
   over.removeEventListener('abort', cutOff)
 }

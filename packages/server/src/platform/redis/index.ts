@@ -1,1 +1,1 @@
-export { createRedisLink } from './redis-link.ts'
+export { createRedisLink, type RedisOfMesh } from './redis-link.ts'

@@ -20,7 +20,7 @@ test('with it there is one that is never critical, and names what answers when i
   const env = createEnv()
   const mesh = new Mesh(env)
   const ctx = background(env)
-  const link = createRedisLink({ mesh, redis: redisConfig(redis.url) })
+  const link = createRedisLink({ mesh, redis: redisConfig(redis.url) })?.link
   link?.start()
   await link?.whenUp(ctx.within(5_000))
   expect(await link?.call(ctx, (client) => client.set('a', '1'))).toBe('OK')

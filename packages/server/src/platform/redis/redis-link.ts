@@ -1,4 +1,4 @@
-import type { Link, Mesh } from '@ripstop/kernel'
+import type { Adapter, Link, Mesh } from '@ripstop/kernel'
 import { createRedisAdapter } from '@ripstop/kernel/redis'
 import type { Redis } from 'ioredis'
 import type { Config } from '#platform/config'
@@ -7,9 +7,16 @@ const NAME = 'redis.main'
 const CONCURRENT = 4_096 // one connection pipelines; this bounds what a stalled one may pile up
 const QUEUE = 1_024
 
+export interface RedisOfMesh {
+  /** Start it with `link.start()`. */
+  readonly link: Link<Redis>
+  /** For links of their own to the same server: subscriptions, and commands that block. */
+  readonly adapter: Adapter<Redis>
+}
+
 /**
- * Registers the link `redis.main`; start it with `link.start()`. Undefined: no Redis is configured, and everything works
- * without. Nothing but shared limits and fan-out rests on it, so it is never critical.
+ * Registers the link `redis.main`. Undefined: no Redis is configured, and everything works without. Shared limits, fan-out and, where it is
+ * chosen, live sessions rest on it; each has a way without it, so it is never critical.
  */
 export function createRedisLink({
   mesh,
@@ -17,7 +24,7 @@ export function createRedisLink({
 }: {
   readonly mesh: Mesh
   readonly redis: Config['redis']
-}): Link<Redis> | undefined {
+}): RedisOfMesh | undefined {
   const { url, deadlineMs } = redis
   if (url === undefined) return undefined
   const { host, port, username, password, database, tls } = url
@@ -29,7 +36,7 @@ export function createRedisLink({
     ...(password === undefined ? {} : { password: password.reveal() }),
     tls: tls ? {} : false,
   })
-  return mesh.link(
+  const link = mesh.link(
     NAME,
     adapter,
     {
@@ -41,4 +48,5 @@ export function createRedisLink({
     },
     { name: 'redis', kind: 'cache' },
   )
+  return { link, adapter }
 }

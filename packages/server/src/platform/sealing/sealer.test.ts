@@ -56,3 +56,12 @@ test('an empty value is sealed too, and keys of another length are refused', () 
   )
   expect(() => createSealer({ keys: [] })).toThrowError(expect.objectContaining({ code: 'CONFIG_INVALID' }))
 })
+
+test('SE4: a derived key is that of its purpose and its master key, wherever it is derived', () => {
+  const [old, young] = [randomBytes(32), randomBytes(32)]
+  const both = createSealer({ keys: [young, old] })
+  expect(createSealer({ keys: [old] }).derive('tokens')[0]).toEqual(both.derive('tokens')[1])
+  const all = [...both.derive('tokens'), ...both.derive('other'), young, old].map((key) => key.toString('hex'))
+  expect(new Set(all).size).toBe(6)
+  expect(both.derive('tokens').every(({ length }) => length === 32)).toBe(true)
+})

@@ -4,11 +4,13 @@
 // first, sealing anew what `isOld`, and taking the old one away.
 // Layout: version 1 | key id (4) | nonce (12) | ciphertext | tag (16). Nonces are random: 2^32 seals under one key keep the odds
 // of a repeated one below 2^-32 (NIST SP 800-38D), far more than secrets that people make.
+// Other keys are derived from the master keys (HKDF, RFC 5869), one for each purpose, so that none of them says anything of another.
 // Invariants:
 //   SE1. A value opens only for the tenant and the purpose that it was sealed for, unchanged to the last bit.
 //   SE2. What was sealed with any of the keys opens; what was not is refused by name, never guessed.
+//   SE4. A derived key is the same whenever and wherever it is derived, and another for each purpose and master key.
 
-import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto'
 import { RipstopError } from '@ripstop/kernel'
 import '../codes.ts'
 
@@ -31,6 +33,8 @@ export interface Sealer {
   readonly open: (sealed: Uint8Array, whose: SealedFor) => Buffer
   /** It opens, but with a key that no longer seals. */
   readonly isOld: (sealed: Uint8Array) => boolean
+  /** 32 bytes from each master key, for one purpose; the first is to be used, all of them are to be believed. */
+  readonly derive: (purpose: string) => readonly Buffer[]
 }
 
 /** `keys`: 32 bytes each, the one that seals first. Throws CONFIG_INVALID for others. */
@@ -53,6 +57,8 @@ export function createSealer({ keys }: { readonly keys: readonly Uint8Array[] })
       return openWith(key.key, bytes, whose)
     },
     isOld: (sealed) => !first.id.equals(idOf(Buffer.from(sealed))),
+    derive: (purpose) =>
+      known.map(({ key }) => Buffer.from(hkdfSync('sha256', key, '', `ripstop ${purpose}`, MASTER_KEY_BYTES))),
   }
 }
 

@@ -94,6 +94,15 @@ describe('texts', () => {
     for (const text of texts) expect(redactText(text)).toBe(text)
   })
 
+  it('TE1: keys and session tokens of our own are recognised wherever they stand', () => {
+    for (const own of [`rs_prod_${'a1B2'.repeat(8)}`, `rst_WyJ0Il0.${'m'.repeat(43)}`]) {
+      for (const text of [own, `ripstop.v1, ripstop.token.${own}`, `/ws?sessionId=1&token=${own}`, `said ${own}!`]) {
+        expect(redactText(text)).not.toContain(own)
+        expect(JSON.stringify(redactFields({ url: text, list: [text] }))).not.toContain(own)
+      }
+    }
+  })
+
   it('TE1: whatever a password holds, no URL gives it away', () => {
     const password = fc.string({ minLength: 4, unit: fc.constantFrom(...'abcXYZ019/@:?#[]%&=+$!*().,;~^-_') })
     fc.assert(

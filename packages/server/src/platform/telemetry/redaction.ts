@@ -30,13 +30,15 @@ const REPLACEMENTS: readonly (readonly [pattern: RegExp, by: string])[] = [
   [/\b((?:proxy-)?authorization|(?:set-)?cookie)\b("?\s*[:=]\s*)[^\r\n]+/gi, `$1$2${REDACTED}`],
   [new RegExp(`\\b(${WORDS})=[^\\s&;,"']+`, 'gi'), `$1=${REDACTED}`],
   [new RegExp(`("(?:${WORDS})"\\s*:\\s*)"[^"]*"`, 'gi'), `$1"${REDACTED}"`],
+  // Keys and session tokens of our own, wherever they stand: in a list of subprotocols, for one.
+  [/\brs(?:_(?:dev|prod)_[0-9A-Za-z]{32}|t_[\w-]+\.[\w-]+)/g, REDACTED],
   [/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g, REDACTED],
 ]
 
 /** A text without credentials, cut to a bound. */
 export function redactText(text: string): string {
   let redacted = text.length > TEXT_MAX ? `${text.slice(0, TEXT_MAX)}… (${text.length} characters)` : text
-  if (!/[@=:]|bearer|basic|digest|negotiate|-----/i.test(redacted)) return redacted
+  if (!/[@=:]|bearer|basic|digest|negotiate|-----|rst?_/i.test(redacted)) return redacted
   for (const [pattern, by] of REPLACEMENTS) redacted = redacted.replace(pattern, by)
   return redacted
 }

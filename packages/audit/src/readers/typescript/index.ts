@@ -1,0 +1,1 @@
+export { readTypeScript } from './read.ts'

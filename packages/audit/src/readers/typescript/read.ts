@@ -1,0 +1,25 @@
+// From the text of a TypeScript or JavaScript file to its facts.
+
+import { parseSync } from 'oxc-parser'
+import type { FileFacts, Language } from '../../facts/facts.ts'
+import type { Node } from './node.ts'
+import { Reader } from './reader.ts'
+
+const COMMENT_MAX = 200
+
+/** Never throws: of a file that is broken somewhere, what the parser could make of it is read, and `brokenAt` says where. */
+export function readTypeScript(file: string, source: string): FileFacts {
+  const language: Language = /\.[cm]?tsx?$/.test(file) ? 'typescript' : 'javascript'
+  const reader = new Reader(source)
+  const { program, comments, errors } = parseSync(file, source, { sourceType: 'unambiguous' })
+  const [first] = errors
+  const offset = first?.labels[0]?.start
+  const brokenAt = first === undefined ? undefined : offset === undefined ? 1 : reader.lineAt(offset)
+  const root = program as unknown as Node
+  reader.within('module', root, {}, () => reader.statements(root.body as Node[]))
+  const said = comments.map(({ start, value }) => ({
+    line: reader.lineAt(start),
+    text: value.trim().slice(0, COMMENT_MAX),
+  }))
+  return reader.finish(file, language, said, brokenAt)
+}

@@ -1,0 +1,5 @@
+export type { CommandAnswer, CommandOptions } from './command-queue.ts'
+export type { SessionEnvironment, SessionSocketClass } from './environment.ts'
+export { type ConnectOptions, connectSession, type LiveSession, type SessionSnapshot } from './live-session.ts'
+export type { SessionCommand } from './session-command.ts'
+export { type ApiCallOptions, createSessionsApi, type SessionsApi, type SessionsApiOptions } from './sessions-api.ts'

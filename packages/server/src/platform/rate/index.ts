@@ -1,0 +1,5 @@
+export { BoundedTable } from './bounded-table.ts'
+export { createAddressOf, createRateId, type Peer, Peers } from './peers.ts'
+export { describeRate } from './rate-headers.ts'
+export { RateLimiter, type RateLink } from './rate-limiter.ts'
+export { perMinute, type Quota, type RateVerdict } from './rate-table.ts'

@@ -1,0 +1,8 @@
+export { createSessionApi } from './api.ts'
+export { createSessionService } from './engine.ts'
+export type { SessionLimits } from './limits.ts'
+export { permitCommand, permitReading } from './permission.ts'
+export { createSessionRoutes } from './routes.ts'
+export type { SessionService, SessionView } from './service.ts'
+export { startTimeouts } from './timeouts.ts'
+export { toSessionWire } from './wire.ts'
