@@ -1,9 +1,10 @@
 // The architecture, as one test: who may import whom, where ambient things live, how long things may be, and that every
-// declared invariant is named by a test. The tables are the rules: a new row needs a decision record. KNOWN lists what
-// breaks a rule today, to the letter; a row goes when its cause does, and none is added without a reason beside it.
+// declared invariant is named by a test. The tables (architecture-tables.ts) are the rules. KNOWN lists what breaks a rule
+// today, to the letter; a row goes when its cause does, and none is added without a reason beside it.
 
 import { join, posix } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { AMBIENT, IMPORTS, OUTPOSTS, SERVER, SERVER_CODES, SUPPORT, TABLES } from './architecture-tables.ts'
 import { functionsOf, importsOf, linesMatching, readSources, type SourceFile } from './source-files.ts'
 
 const ROOT = join(import.meta.dirname, '..')
@@ -13,165 +14,10 @@ const DOOR_NAMES_MAX = 12
 
 const KNOWN: Readonly<Record<string, readonly string[]>> = {}
 
-/** What the code of an area may import besides its own files. `node:` stands for all of Node. */
-const IMPORTS: readonly (readonly [area: RegExp, allowed: readonly string[]])[] = [
-  [/^packages\/kernel\/src\/testing\//, ['node:']],
-  [/^packages\/kernel\/src\/adapters\/postgres\//, ['node:', 'pg']],
-  [/^packages\/kernel\/src\/adapters\/redis\//, ['node:', 'ioredis']],
-  [/^packages\/kernel\/src\/adapters\/http\//, ['node:', 'undici']],
-  [/^packages\/kernel\/src\/adapters\/websocket\//, ['node:', 'ws']],
-  [/^packages\/kernel\//, []], // runs in a browser
-  [/^packages\/protocol\//, ['@ripstop/kernel', 'zod']], // and so does this
-  [/^packages\/sdk\/src\/webhooks\//, ['node:']], // nothing that a receiver would have to install
-  // Runs in a browser, without zod: of the protocol's root only types; bundle.test.ts walks what is loaded.
-  [
-    /^packages\/sdk\//,
-    ['@ripstop/kernel', '@ripstop/protocol', '@ripstop/protocol/codes', '@ripstop/protocol/sessions'].concat([
-      '@ripstop/protocol/time-sync',
-    ]),
-  ],
-  [/^packages\/faults\//, ['node:', '@ripstop/kernel']],
-  [
-    /^packages\/server\//,
-    ['node:', '@ripstop/kernel', '@ripstop/kernel/postgres', '@ripstop/kernel/redis', '@ripstop/kernel/http']
-      .concat(['@ripstop/kernel/websocket', '@ripstop/protocol', '@ripstop/faults'])
-      .concat(['@ripstop/protocol/sessions', '@ripstop/protocol/time-sync'])
-      .concat(['fastify', 'ioredis', 'pg', 'pino', 'undici', 'ws', 'yaml', 'zod'])
-      .concat(['ajv', 'ajv/dist/2020.js', 're2js', 'ajv-formats/dist/formats.js'])
-      .concat(['@marcbachmann/cel-js', '@marcbachmann/cel-js/serialize']),
-  ],
-]
-
-/** The server's modules, and whose doors each may use. What stands lower may not use what stands higher. */
-const SERVER: Readonly<Record<string, readonly string[]>> = {
-  'platform/telemetry': [],
-  'platform/pause': [],
-  'platform/config': [],
-  'platform/redis': ['platform/config'],
-  'platform/under-way': [],
-  'platform/http': ['platform/telemetry', 'platform/under-way'],
-  'platform/postgres': ['platform/config', 'platform/pause', 'platform/telemetry'],
-  'platform/sealing': [],
-  'platform/egress': [],
-  access: ['platform/http', 'platform/pause', 'platform/postgres'],
-  events: ['access', 'platform/http', 'platform/pause', 'platform/postgres', 'platform/telemetry'],
-  delivery: ['access', 'platform/http', 'platform/pause', 'platform/postgres', 'platform/telemetry'],
-  webhooks: ['access', 'delivery', 'events', 'platform/egress', 'platform/http', 'platform/pause'].concat([
-    'platform/postgres',
-    'platform/sealing',
-    'platform/telemetry',
-  ]),
-  deferred: ['access', 'delivery', 'platform/http', 'platform/postgres', 'platform/sealing', 'platform/telemetry'],
-  inbound: ['access', 'events', 'platform/http', 'platform/postgres', 'platform/sealing', 'platform/telemetry'],
-  replays: ['access', 'delivery', 'events', 'webhooks', 'platform/http', 'platform/pause'].concat([
-    'platform/postgres',
-    'platform/telemetry',
-  ]),
-  'webhooks-page': ['platform/http'],
-  explain: ['access', 'delivery', 'events', 'webhooks', 'platform/http', 'platform/pause', 'platform/postgres'].concat([
-    'platform/telemetry',
-  ]),
-  'platform/rate': [],
-  gateway: ['platform/rate', 'platform/telemetry', 'platform/under-way'],
-  'session-stores': ['platform/pause', 'platform/postgres', 'platform/redis', 'platform/telemetry'],
-  sessions: ['access', 'session-stores', 'platform/http', 'platform/pause', 'platform/rate', 'platform/sealing'].concat(
-    ['platform/telemetry'],
-  ),
-  'session-sockets': ['session-stores', 'sessions', 'platform/http', 'platform/pause', 'platform/telemetry'].concat([
-    'platform/under-way',
-  ]),
-  health: ['platform/http'],
-  upkeep: ['platform/pause', 'platform/postgres', 'platform/telemetry'],
-  'api-docs': ['access', 'api', 'gateway', 'health', 'platform/http', 'platform/postgres'],
-  supervisor: ['health', 'platform/config', 'platform/postgres', 'platform/telemetry'],
-  api: ['deferred', 'delivery', 'events', 'explain', 'inbound', 'replays', 'webhooks', 'webhooks-page'].concat([
-    'platform/http',
-    'platform/sealing',
-  ]),
-  process: [
-    'session-sockets',
-    'session-stores',
-    'sessions',
-    'access',
-    'api',
-    'api-docs',
-    'deferred',
-    'delivery',
-    'events',
-    'explain',
-    'gateway',
-    'health',
-    'inbound',
-  ]
-    .concat(['replays', 'supervisor', 'upkeep', 'webhooks', 'webhooks-page'])
-    .concat(['platform/config', 'platform/egress', 'platform/http', 'platform/postgres', 'platform/redis'])
-    .concat(['platform/sealing', 'platform/telemetry']),
-  cli: ['access', 'supervisor', 'platform/config', 'platform/postgres', 'platform/telemetry'],
-  'main.ts': ['cli', 'process'],
-}
-
-/** The server's error codes: imported for its effect by whoever throws one of them first. */
-const SERVER_CODES = 'packages/server/src/platform/codes.ts'
-
-/**
- * Every table, and who names it: a module, in its `store.ts` or `<noun>-store.ts` files, or one file. `explain` only reads: it proves
- * that what several modules hold fits together.
- */
-const TABLES: Readonly<Record<string, readonly string[]>> = {
-  tenants: ['access'],
-  api_keys: ['access'],
-  audit_log: ['access', 'access/audit.ts'],
-  idempotency: ['platform/postgres/idempotency.ts'],
-  leases: ['platform/postgres/lease.ts'],
-  event_types: ['events'],
-  events: ['events', 'explain'],
-  event_keys: ['events', 'explain'],
-  outbox: ['events', 'explain'],
-  rejected_events: ['events', 'explain'],
-  deliveries: ['delivery', 'explain'],
-  attempts: ['delivery', 'explain'],
-  dead_letters: ['delivery', 'explain'],
-  delivery_shards: ['delivery', 'explain'],
-  delivery_workers: ['delivery'],
-  endpoints: ['webhooks', 'explain'],
-  endpoint_secrets: ['webhooks', 'explain'],
-  endpoint_revisions: ['webhooks'],
-  replay_jobs: ['replays'],
-  deferred_requests: ['deferred'],
-  inbound_sources: ['inbound'],
-  session_epochs: ['session-stores'],
-  session_nodes: ['session-stores'],
-  sessions: ['session-stores'],
-  session_log: ['session-stores'],
-  session_cursors: ['session-stores'],
-  session_forks: ['session-stores'],
-}
-
 function isHome(home: string, file: string): boolean {
   if (home.endsWith('.ts')) return home === file
   return file.startsWith(`${home}/`) && /^([\w-]+-)?store\.ts$/.test(file.slice(home.length + 1))
 }
-
-/** Ambient things, and the only files that touch them. */
-const AMBIENT: readonly { readonly what: string; readonly pattern: RegExp; readonly homes: readonly string[] }[] = [
-  {
-    what: 'the time',
-    pattern: /\bDate\.now\b|\bnew Date\(\)|\bperformance\.now\b/,
-    homes: ['packages/kernel/src/clock.ts', 'packages/sdk/src/webhooks/clock.ts'],
-  },
-  { what: 'chance', pattern: /\bMath\.random\b|\brandomUUID\b/, homes: ['packages/kernel/src/ids.ts'] },
-  { what: 'timers', pattern: /(?<![.\w])set(Timeout|Interval)\b/, homes: ['packages/kernel/src/clock.ts'] },
-  { what: 'the environment', pattern: /\bprocess\.env\b/, homes: ['packages/server/src/main.ts'] },
-]
-
-/** Not tests, but only there for tests. */
-const SUPPORT = [
-  /\/testing\//,
-  /\.fixture\.ts$/,
-  /\/fixtures\.ts$/,
-  /^packages\/faults\/src\/loopback-peers\.ts$/,
-  /^packages\/kernel\/src\/adapters\/postgres\/fake-server\.ts$/,
-]
 
 const sources = readSources(ROOT, ['packages', 'tests', 'scripts', 'examples', 'bench'], ['.ts', '.mjs'])
 const tests = sources.filter(({ path }) => path.includes('.test.'))
@@ -229,14 +75,14 @@ describe('dependencies', () => {
     expectOnlyKnown('downwards', violations)
   })
 
-  test('no path climbs out of its package, or two folders up; an adapter may, to the core it belongs to', () => {
+  test('no path climbs out of its package, or two folders up; an adapter or a reader may, to its core', () => {
     const violations: string[] = []
     for (const source of products) {
       const home = source.path.split('/').slice(0, 2).join('/')
       for (const { specifier } of importsOf(source)) {
         if (!specifier.startsWith('.')) continue
-        const toCore =
-          source.path.startsWith('packages/kernel/src/adapters/') && /^\.\.\/\.\.\/[\w-]+\.ts$/.test(specifier)
+        const isOutpost = OUTPOSTS.some((folder) => source.path.startsWith(folder))
+        const toCore = isOutpost && /^\.\.\/\.\.\/([\w-]+\/)?[\w-]+\.ts$/.test(specifier)
         const climbs = specifier.startsWith('../../') && !toCore
         if (climbs || !resolved(source.path, specifier).startsWith(`${home}/`))
           violations.push(`${source.path}: ${specifier}`)

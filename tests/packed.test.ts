@@ -1,5 +1,6 @@
 // What a stranger gets: the packed kernel and faults, installed together into an empty folder without a registry, and a
-// program that links through a fault proxy, breaks it and sees it heal; and the sdk, alone, which verifies a webhook.
+// program that links through a fault proxy, breaks it and sees it heal; and the sdk, alone, which verifies a webhook, or with what
+// sessions need.
 
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -76,8 +77,18 @@ for (const each of [body, body, '{}']) {
 }
 `
 
+const FOLLOWER = `
+import { connectSession, createSessionsApi } from '@ripstop/sdk/sessions'
+
+const session = connectSession({ url: 'http://127.0.0.1:1', sessionId: 'x' })
+console.log(session.getSnapshot().status)
+session.close()
+const api = createSessionsApi({ url: 'http://127.0.0.1:1', deadlineMs: 50 })
+await api.get('x').catch((error) => console.log(error.code, error.sent))
+`
+
 /** Packs, installs without a registry in an empty folder, and runs a program there; gives what it says. */
-function runPacked(names: readonly string[], program: string): string {
+function runPacked(names: readonly string[], program: string, more: readonly string[] = []): string {
   const folder = mkdtempSync(join(tmpdir(), 'ripstop-packed-'))
   try {
     const out = execFileSync(process.execPath, [join(ROOT, 'scripts', 'pack.mjs'), folder, ...names], {
@@ -86,7 +97,7 @@ function runPacked(names: readonly string[], program: string): string {
     writeFileSync(join(folder, 'package.json'), '{ "private": true, "type": "module" }')
     writeFileSync(join(folder, 'program.js'), program)
     const tarballs = out.trim().split('\n')
-    execFileSync('npm', ['install', '--offline', '--no-audit', '--no-fund', ...tarballs], {
+    execFileSync('npm', ['install', '--offline', '--no-audit', '--no-fund', ...tarballs, ...more], {
       cwd: folder,
       stdio: 'pipe',
     })
@@ -104,4 +115,10 @@ test('the packed kernel and faults install together in an empty folder and work'
 test('the packed sdk installs alone in an empty folder, verifies a webhook and takes it once', () => {
   const said = runPacked(['sdk'], RECEIVER)
   expect(said).toBe('event 2432232314\n200 applied\n200 duplicate\n401 undefined\n')
+}, 60_000)
+
+test('the packed sdk follows sessions with the packed kernel and protocol beside it', () => {
+  // The protocol's schemas need it; what the sdk loads does not.
+  const zod = join(ROOT, 'node_modules', 'zod')
+  expect(runPacked(['kernel', 'protocol', 'sdk'], FOLLOWER, [zod])).toBe('connecting\nLINK_LOST maybe\n')
 }, 60_000)

@@ -1,5 +1,8 @@
 // The example's own server: it serves the page, makes games, and starts and stops clocks when a player asks. It alone talks with the API of
 // the mesh, and alone has its key; a browser gets the token of one seat of one game.
+// Invariants:
+//   XC1. What a browser is given opens its own seat only; an API key is never part of it.
+//   XC2. Who only watches changes nothing, whether over the socket or through this server.
 
 import { createHash, randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'

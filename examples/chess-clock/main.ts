@@ -9,7 +9,7 @@ import { accessSync, constants, mkdirSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { delimiter, join } from 'node:path'
 import { type Arbiter, type Game, startArbiter } from './arbiter.ts'
-import { type Players, seatPlayers } from './players.ts'
+import { Players } from './players.ts'
 import { judge } from './verdict.ts'
 
 const root = join(import.meta.dirname, '..', '..')
@@ -51,8 +51,8 @@ async function invite(arbiter: Arbiter): Promise<void> {
 async function playByRobots(arbiter: Arbiter): Promise<void> {
   const game = await arbiter.createGame(TIME)
   say(`\n  watch: ${arbiter.url}${arbiter.linkTo(game, 'watch')}\n`)
-  using players = seatPlayers(mesh, game)
-  await until('all three are connected', async () => players.isLive())
+  using players = new Players(mesh, game)
+  await until('all three are connected', async () => players.isLive)
   await arbiter.act(game, 'start')
   const endMs = Date.now() + seconds * 1_000
   await trouble(arbiter, () => Date.now() < endMs && !isOver, players)
@@ -60,7 +60,7 @@ async function playByRobots(arbiter: Arbiter): Promise<void> {
 }
 
 async function end(arbiter: Arbiter, game: Game, players: Players): Promise<boolean> {
-  await until('all three are connected again', async () => players.isLive())
+  await until('all three are connected again', async () => players.isLive)
   await players.rest()
   await arbiter.act(game, 'complete')
   const { text, isGood } = await judge(mesh, game, players)

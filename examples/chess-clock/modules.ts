@@ -1,5 +1,7 @@
 // The packages as a browser takes them: the same files, their types blanked when they are asked for, and an import map made of the
 // packages' own `exports`. No bundler; what the browser runs is what is in the repository, line for line.
+// Invariants:
+//   XC4. Nothing but sources of those packages is served.
 
 import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'

@@ -46,16 +46,16 @@ export async function judge(
   const outages = steps.filter(({ kind }) => kind === 'recovered').length
   const served = session.participants.map((participant) => participant.time_remaining_ms)
   const wrong = Object.entries(players.shown()).filter(([, times]) => String(times) !== String(served))
-  const { most, uncertainty } = players.apartMs()
+  const { most, uncertainty } = players.apart
   const [first] = replay.shares
   const text = `
-  played              ${seconds(first?.wall_ms)}, of which nobody could be served for ${seconds(first?.outage_ms)} (${outages} times): charged to no clock
+  played              ${seconds(first?.wall_ms)}, of which nobody could be served for ${seconds(first?.outage_ms)} in ${outages} ${outages === 1 ? 'outage' : 'outages'}: charged to no clock
   moves acknowledged  ${players.promised.length}: ${durable} in Postgres, ${players.promised.length - durable} in Redis at first
   lost                ${lost.length}
   failed              ${players.failed.length}${players.failed.map((why) => `\n                      ${why}`).join('')}
   the log             ${isWhole ? 'whole' : 'NOT whole'}: ${steps.length} entries, every hash right, replaying them gives the session
   at the end          ${wrong.length === 0 ? `all three clients and the server show the same: ${served.map(seconds).join(' and ')}` : `${wrong.map(([seat]) => seat).join(', ')} shows another time than the server`}
-  while playing       clocks were at most ${most.toFixed(1)} ms apart; the clients say that they may be off by ${uncertainty.toFixed(1)} ms
+  while playing       clocks were at most ${most.toFixed(1)} ms apart, where a client said that it may be off by ${uncertainty.toFixed(1)} ms
 `
   return { text, isGood: isWhole && lost.length + players.failed.length + wrong.length === 0 && moves.size > 0 }
 }

@@ -10,6 +10,8 @@ const AGAIN_MS = 50
 const PATIENCE_MS = 90_000
 const DAY_MS = 86_400_000
 const LIMIT_MS = 5_000
+/** Sessions with short turns are played so seldom that their deadlines pass. */
+const SHORT_PLAYED = 0.1
 
 export interface Place {
   readonly epoch: number
@@ -110,7 +112,7 @@ class PlayersState {
 
   async play(random: Random): Promise<void> {
     while (!this.isStopping) {
-      const sessionId = this.sessions[Math.floor(random() * this.sessions.length)] ?? ''
+      const sessionId = this.#draw(random)
       const dice = random()
       if (dice < 0.1) await this.#read(sessionId, random)
       else if (dice < 0.15) await this.#rest(sessionId, random)
@@ -118,6 +120,13 @@ class PlayersState {
       else await this.#command(sessionId, 'switch', {}, random)
       await pause(this.#options.pauseMs * (0.5 + random()))
     }
+  }
+
+  /** Every other session has short turns. */
+  #draw(random: Random): string {
+    const pairs = Math.floor(this.sessions.length / 2)
+    const isShort = random() < SHORT_PLAYED
+    return this.sessions[2 * Math.floor(random() * pairs) + (isShort ? 0 : 1)] ?? ''
   }
 
   async #rest(sessionId: string, random: Random): Promise<void> {

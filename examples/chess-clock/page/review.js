@@ -1,8 +1,9 @@
 // "Where did my time go": what the server says of every turn, and whether the log that it says so from is whole.
 
-import { spanText, timeText } from './draw.js'
+import { spanText } from './draw.js'
 
 const NAMES = ['White', 'Black']
+const OVER = ['expired', 'completed', 'cancelled']
 
 export async function openReview({ mesh, sessionId, token }) {
   const read = async (what) => {
@@ -17,7 +18,9 @@ export async function openReview({ mesh, sessionId, token }) {
   dialog.showModal()
   try {
     const [replay, steps] = await readAll(read)
-    document.querySelector('#sums').replaceChildren(...replay.shares.map(drawShare))
+    document
+      .querySelector('#sums')
+      .replaceChildren(...replay.shares.map((share, place) => drawShare(share, place, OVER.includes(replay.status))))
     document.querySelector('#turns').replaceChildren(...steps.map((step) => drawStep(step, replay.shares)))
     const { is_valid: isValid, entries, head } = await read('verify')
     verified.textContent = isValid
@@ -40,14 +43,14 @@ async function readAll(read) {
   }
 }
 
-function drawShare(share, place) {
+function drawShare(share, place, isOver) {
   const rows = [
     ['thinking', share.own_main_ms + share.own_overtime_ms + share.own_free_ms + share.own_uncounted_ms],
-    ['the turn that goes on', share.own_open_ms],
-    ['on the way, given back', share.own_lag_ms],
+    [isOver ? 'in the last turn' : 'in this turn', share.own_open_ms],
+    ['on the way, free', share.own_lag_ms],
     [`${NAMES[1 - place]}’s turns`, share.others_ms],
     ['paused', share.paused_ms],
-    ['nobody could be served: free', share.outage_ms],
+    ['server away, free', share.outage_ms],
   ]
   const section = document.createElement('section')
   const list = document.createElement('dl')
@@ -63,7 +66,7 @@ function drawStep(step, shares) {
   if (step.outage_ms > 0) row.className = 'outage'
   const took = step.charge === null ? '' : spanText(step.charge.elapsed_ms)
   const [time] = step.at.split('T')[1].split('Z')
-  row.append(...[time, textOf(step, nameOf), took, ...step.clocks_ms.map(timeText)].map((text) => element('td', text)))
+  row.append(...[time, textOf(step, nameOf), took, ...step.clocks_ms.map(clockText)].map((text) => element('td', text)))
   return row
 }
 
@@ -81,10 +84,17 @@ function textOf(step, nameOf) {
     case 'adjusted':
       return `${nameOf(step.participant_id)} got ${spanText(step.adjusted_ms)}: ${step.reason}`
     case 'recovered':
-      return `Nobody could be served: ${spanText(step.outage_ms)} given back`
+      return `The server was away: ${spanText(step.outage_ms)} given back`
     default:
       return { paused: 'Paused', resumed: 'Resumed', completed: 'The game was ended' }[step.kind] ?? step.kind
   }
+}
+
+/** 4:05.1: what a clock has, exactly enough to reckon with. */
+function clockText(ms) {
+  const tenths = Math.floor(ms / 100)
+  const seconds = Math.floor(tenths / 10)
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}.${tenths % 10}`
 }
 
 function element(name, text) {

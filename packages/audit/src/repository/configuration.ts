@@ -8,6 +8,11 @@ export interface Located<T> {
   readonly loc: Loc
 }
 
+/** A text after interpolation; `raw` as written. Paths are relative to the folder of `loc.file`. */
+export interface Written extends Located<string> {
+  readonly raw: string
+}
+
 export interface Configuration {
   readonly compose: readonly ComposeProject[]
   readonly kubernetes: readonly KubernetesObject[]
@@ -22,10 +27,16 @@ export interface Configuration {
 /** One file, or a file with its override and includes, merged as `docker compose config` would. */
 export interface ComposeProject {
   readonly file: string
+  /** All that were merged, `file` first. */
+  readonly files: readonly string[]
+  /** An override stands beside it, and the two are a project of their own: what is absent here may be there. */
+  readonly isOverridden: boolean
   readonly services: ReadonlyMap<string, ComposeService>
   readonly volumes: ReadonlySet<string>
   readonly networks: ReadonlySet<string>
-  /** `${X}` without default that no env file and no environment sets. */
+  /** Of those, the ones that other projects share. */
+  readonly externalNetworks: ReadonlySet<string>
+  /** `${X}` without default that the `.env` beside the file does not set. */
   readonly unset: readonly Located<string>[]
   /** Includes and extends that lead nowhere, merges that make no sense. */
   readonly problems: readonly Located<string>[]
@@ -34,29 +45,54 @@ export interface ComposeProject {
 export interface ComposeService {
   readonly name: string
   readonly loc: Loc
-  readonly image: Located<string> | undefined
-  readonly build: { readonly context: Located<string>; readonly dockerfile: Located<string> | undefined } | undefined
-  readonly command: Located<string> | undefined
+  readonly image: Written | undefined
+  readonly build: ComposeBuild | undefined
+  readonly command: Written | undefined
+  readonly entrypoint: Written | undefined
   readonly dependsOn: ReadonlyMap<
     string,
     Located<'service_started' | 'service_healthy' | 'service_completed_successfully'>
   >
-  /** Was `depends_on` written as a list? */
-  readonly hasShortDependsOn: boolean
+  /** Where `depends_on` was written as a list; undefined: it was not. */
+  readonly shortDependsOn: Loc | undefined
   readonly healthcheck: { readonly test: string; readonly isDisabled: boolean; readonly loc: Loc } | undefined
+  /** `restart`, or the condition of `deploy.restart_policy`. */
   readonly restart: Located<string> | undefined
-  /** After interpolation; `raw` as written. */
-  readonly environment: ReadonlyMap<string, Located<string> & { readonly raw: string }>
+  readonly environment: ReadonlyMap<string, Written>
+  /** The key `environment`; of the service where it has none. */
+  readonly environmentLoc: Loc
   readonly envFiles: readonly Located<string>[]
-  readonly ports: readonly (Located<string> & { readonly host: string | undefined; readonly container: string })[]
-  readonly volumes: readonly (Located<string> & {
-    readonly source: string | undefined
-    readonly target: string
-    readonly isBind: boolean
-  })[]
+  readonly ports: readonly ComposePort[]
+  readonly volumes: readonly ComposeVolume[]
   readonly profiles: readonly string[]
+  readonly networks: readonly string[]
+  /** Names that other containers reach it by: its own, container_name, hostname, aliases. */
+  readonly names: readonly string[]
+  /** Further names that it can reach: links, extra_hosts. */
+  readonly reaches: readonly string[]
   readonly replicas: number
   readonly hasLimits: boolean
+}
+
+export interface ComposeBuild {
+  readonly context: Located<string>
+  readonly dockerfile: Located<string> | undefined
+  readonly target: string | undefined
+}
+
+export interface ComposePort extends Located<string> {
+  /** Address it is published on; undefined: all of them. */
+  readonly host: string | undefined
+  /** undefined: chosen by Docker. */
+  readonly published: string | undefined
+  readonly container: string
+}
+
+export interface ComposeVolume extends Located<string> {
+  readonly source: string | undefined
+  readonly target: string
+  readonly isBind: boolean
+  readonly isReadOnly: boolean
 }
 
 export interface KubernetesObject {
@@ -66,6 +102,8 @@ export interface KubernetesObject {
   readonly kind: string
   readonly name: string
   readonly namespace: string | undefined
+  /** Lines of a template were left out: what is absent here may be there. */
+  readonly isTemplate: boolean
   /** The object as parsed; `line(path)` finds where a part of it stands. */
   readonly body: Readonly<Record<string, unknown>>
   readonly line: (path: readonly (string | number)[]) => number
@@ -79,7 +117,14 @@ export interface Dockerfile {
 export interface DockerStage {
   readonly name: string | undefined
   readonly base: Located<string>
-  readonly instructions: readonly { readonly name: string; readonly text: string; readonly loc: Loc }[]
+  /** Name in capitals; text with continuations joined; the bodies of heredocs are in the text. */
+  readonly instructions: readonly DockerInstruction[]
+}
+
+export interface DockerInstruction {
+  readonly name: string
+  readonly text: string
+  readonly loc: Loc
 }
 
 /** package.json, requirements.txt, pyproject.toml, with their lockfile. */

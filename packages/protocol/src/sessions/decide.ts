@@ -103,6 +103,7 @@ function decideAt(state: SessionState, command: Command, atMs: number): readonly
       expect(state, 'cancel', ['pending', 'running', 'paused'])
       return [{ ...at, kind: 'cancelled' }]
     case 'recover': {
+      if (state.endedMs !== undefined) return [] // nobody's clock runs any more
       const since = Math.max(command.sinceMs, state.turnSinceMs ?? atMs)
       const creditedMs = state.status === 'running' ? Math.max(0, command.untilMs - since) : 0
       return [{ ...at, kind: 'recovered', sinceMs: command.sinceMs, creditedMs }]

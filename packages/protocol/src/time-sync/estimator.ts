@@ -11,7 +11,7 @@
 //   TME5. Memory is bounded, however many samples come.
 
 import { createRateEstimate, type RateEstimate } from './rate.ts'
-import { isSane, mayFollow, type Observation, observe, type TimeSample } from './sample.ts'
+import { type Bounds, isSane, mayBothBe, type Observation, observe, type TimeSample } from './sample.ts'
 
 const WINDOW_MS = 30_000
 const SAMPLES_MAX = 256
@@ -85,8 +85,7 @@ export function createTimeEstimator(): TimeEstimator {
         return false
       }
       const observation = observe(sample)
-      const last = samples.at(-1)
-      if (estimate === undefined || last === undefined || agrees(estimate, last, observation)) {
+      if (estimate === undefined || mayBothBe(boundsAt(estimate, observation.atMs), observation)) {
         suspects = []
         take(observation)
         return true
@@ -112,17 +111,6 @@ export function createTimeEstimator(): TimeEstimator {
     },
     refused: () => refused,
   }
-}
-
-/** May `observation` be true together with all that is known? */
-function agrees(estimate: Estimate, last: Observation, observation: Observation): boolean {
-  if (!mayFollow(last, observation)) return false
-  const { lowMs, highMs } = boundsAt(estimate, observation.atMs)
-  return observation.highMs >= lowMs - RESOLUTION_MS && observation.lowMs <= highMs + RESOLUTION_MS
-}
-
-function mayBothBe(one: Observation, other: Observation): boolean {
-  return mayFollow(one, other) && other.highMs >= one.lowMs - RESOLUTION_MS && other.lowMs <= one.highMs + RESOLUTION_MS
 }
 
 function estimateFrom(
@@ -154,7 +142,7 @@ function offsetAt({ atMs, offsetMs, rate, astrayMs }: Estimate, localMs: number)
   return offsetMs + rate * (localMs - atMs) + Math.sign(astrayMs) * leftMs
 }
 
-function boundsAt({ atMs, lowMs, highMs, rateLow, rateHigh }: Estimate, localMs: number) {
+function boundsAt({ atMs, lowMs, highMs, rateLow, rateHigh }: Estimate, localMs: number): Bounds {
   const afterMs = Math.max(0, localMs - atMs)
   return { lowMs: lowMs + rateLow * afterMs, highMs: highMs + rateHigh * afterMs }
 }

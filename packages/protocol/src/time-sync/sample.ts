@@ -15,8 +15,11 @@ export interface TimeSample {
 }
 
 /** The offset (server less local) was between `lowMs` and `highMs` at `atMs`, by the local clock. */
-export interface Observation extends TimeSample {
+export interface Observation extends Bounds {
   readonly atMs: number
+}
+
+export interface Bounds {
   readonly lowMs: number
   readonly highMs: number
 }
@@ -30,11 +33,10 @@ export function isSane({ sentMs, receivedMs, answeredMs, gotMs }: TimeSample): b
 
 export function observe(sample: TimeSample): Observation {
   const { sentMs, receivedMs, answeredMs, gotMs } = sample
-  return { ...sample, atMs: (sentMs + gotMs) / 2, lowMs: answeredMs - gotMs, highMs: receivedMs - sentMs }
+  return { atMs: (sentMs + gotMs) / 2, lowMs: answeredMs - gotMs, highMs: receivedMs - sentMs }
 }
 
-/** Neither clock may go back from one probe to another that was sent when the first had been answered. */
-export function mayFollow(before: TimeSample, after: TimeSample): boolean {
-  if (after.gotMs < before.gotMs - TRIP_MS_MAX) return false
-  return after.sentMs < before.gotMs || after.receivedMs >= before.answeredMs - ROUNDING_MS
+/** May both be true, within what clocks are rounded to? Not if a clock jumped between them, or one is forged. */
+export function mayBothBe(one: Bounds, other: Bounds): boolean {
+  return other.highMs >= one.lowMs - ROUNDING_MS && other.lowMs <= one.highMs + ROUNDING_MS
 }

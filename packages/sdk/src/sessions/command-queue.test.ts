@@ -59,7 +59,7 @@ describe('sending', () => {
     queue.connected()
     expect(sent).toHaveLength(1)
     queue.disconnected()
-    await env.clock.advance(6_000)
+    await env.clock.advance(1_000)
     expect(sent).toHaveLength(1)
     queue.connected()
     expect(sent).toHaveLength(2)

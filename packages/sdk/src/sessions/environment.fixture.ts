@@ -38,11 +38,19 @@ export function createFalseEnvironment(random: () => number = () => 0): FalseEnv
 
 export interface StillEnvironment extends SessionEnvironment {
   readonly clock: FakeClock
+  readonly wake: () => void
 }
 
 /** Time that moves when told to. */
 export function createStillEnvironment(seed = 1): StillEnvironment {
-  return { clock: createFakeClock(), random: createSeededRandom(seed), onWake: () => () => {} }
+  let wake = (): void => {}
+  const onWake = (listener: () => void) => {
+    wake = listener
+    return () => {
+      wake = () => {}
+    }
+  }
+  return { clock: createFakeClock(), random: createSeededRandom(seed), onWake, wake: () => wake() }
 }
 
 export class ScriptedSocket implements SessionSocket {

@@ -23,7 +23,8 @@ describe('following', () => {
       const session = connect(server, options)
       expect(session.getSnapshot()).toMatchObject({ status: 'connecting', session: undefined })
       let changes = 0
-      const stop = session.subscribe(() => changes++)
+      const { subscribe } = session // as a UI library would use it
+      const stop = subscribe(() => changes++)
       await live(session)
       const before = session.getSnapshot()
       expect(session.getSnapshot()).toBe(before)
@@ -271,23 +272,66 @@ test('what can’t be connected to is said at once', () => {
   )
 })
 
-test('SC5: a server that does not say how things stand within 10 s is given up for another', async () => {
-  ScriptedSocket.opened = []
-  const env = createStillEnvironment()
-  const session = connectSession({ url: 'http://nowhere', sessionId: SESSION_ID, env, WebSocket: ScriptedSocket })
-  await settle()
-  const [first] = ScriptedSocket.opened
-  first?.fire('open')
-  for (let step = 0; step < 100; step++) {
-    // Probes it does answer.
-    for (const text of first?.sent.splice(0) ?? []) {
-      const { t, i } = JSON.parse(text) as { t: string; i: number }
-      if (t === 'p')
-        first?.fire('message', JSON.stringify({ t, i, c0: 0, s1: env.clock.monoMs(), s2: env.clock.monoMs() }))
+describe('on a connection that is scripted', () => {
+  async function connectScripted() {
+    ScriptedSocket.opened = []
+    const env = createStillEnvironment()
+    const session = connectSession({ url: 'http://nowhere', sessionId: SESSION_ID, env, WebSocket: ScriptedSocket })
+    await settle()
+    const [socket] = ScriptedSocket.opened as [ScriptedSocket]
+    socket.fire('open')
+    const tell = (message: object): void => socket.fire('message', JSON.stringify(message))
+    return {
+      env,
+      session,
+      socket,
+      tell,
+      /** Lets time pass while probes are answered; how many those were. */
+      pass: async (ms: number) => {
+        let probes = 0
+        for (let passedMs = 0; passedMs < ms; passedMs += 100) {
+          for (const text of socket.sent.splice(0)) {
+            const { t, i } = JSON.parse(text) as { t: string; i: number }
+            if (t === 'p') tell({ t, i, c0: 0, s1: env.clock.monoMs(), s2: env.clock.monoMs() })
+            if (t === 'p') probes++
+          }
+          await env.clock.advance(100)
+        }
+        return probes
+      },
     }
-    await env.clock.advance(110)
   }
-  expect([first?.isClosed, ScriptedSocket.opened.length]).toEqual([true, 2])
-  session.close()
-  expect(env.clock.pending()).toBe(0)
+
+  test('SC5: a server that does not say how things stand within 10 s is given up for another', async () => {
+    const { env, session, socket, pass } = await connectScripted()
+    await pass(9_900)
+    expect(socket.isClosed).toBe(false)
+    await pass(1_000)
+    expect([socket.isClosed, ScriptedSocket.opened.length]).toEqual([true, 2])
+    session.close()
+    expect(env.clock.pending()).toBe(0)
+  })
+
+  test('SC3: woken, it probes often, without waiting for its turn', async () => {
+    const { env, tell, pass } = await connectScripted()
+    tell({ t: 'hi', r: 'owner', s: 1, e: 1, v: 1 })
+    tell({ t: 'snap', e: 1, v: 1, st: {}, md: {}, at: 1, lvl: 'durable' })
+    await pass(60_000)
+    expect(await pass(1_000)).toBeLessThan(4)
+    env.wake()
+    expect(await pass(1_000)).toBeGreaterThan(12)
+  })
+
+  test('SC5: after resync what comes is believed, also where it is older', async () => {
+    const { session, tell } = await connectScripted()
+    const snap = { t: 'snap', md: {}, at: 1, lvl: 'durable' }
+    tell({ t: 'hi', r: 'owner', s: 1, e: 1, v: 9 })
+    tell({ ...snap, e: 1, v: 9, st: { which: 'first' } })
+    tell({ ...snap, e: 1, v: 8, st: { which: 'late' } })
+    expect(session.getSnapshot().confirmed).toEqual({ which: 'first' })
+    tell({ t: 'resync', e: 1, why: 'branch' })
+    expect(session.getSnapshot().confirmed).toEqual({ which: 'first' }) // shown until there is something better
+    tell({ ...snap, e: 1, v: 8, st: { which: 'other' } })
+    expect(session.getSnapshot()).toMatchObject({ confirmed: { which: 'other' }, place: { version: 8 } })
+  })
 })

@@ -63,24 +63,25 @@ export interface SessionSnapshot {
   readonly error: RipstopError | undefined
 }
 
+/** Its functions may be handed on without it: `useSyncExternalStore(session.subscribe, session.getSnapshot)`. */
 export interface LiveSession {
   /** The same object until something changed. */
-  getSnapshot(): SessionSnapshot
+  readonly getSnapshot: () => SessionSnapshot
   /** Called after each change; gives back what ends it. */
-  subscribe(listener: () => void): () => void
+  readonly subscribe: (listener: () => void) => () => void
   /**
    * Done once, in order, also over a connection that breaks meanwhile. Throws what the server answers (NOT_YOUR_TURN,
    * INVALID_STATE_TRANSITION, CONFLICT …); DEADLINE_EXCEEDED: no answer in time, `sent` says whether it may have happened; OVERLOADED: 64 wait
    * already; CANCELLED: closed.
    */
-  command(command: SessionCommand, options?: CommandOptions): Promise<CommandAnswer>
+  readonly command: (command: SessionCommand, options?: CommandOptions) => Promise<CommandAnswer>
   /** The server's time, ms with fractions; never goes backwards. Before the first connection, this machine's. */
-  now(): number
+  readonly now: () => number
   /** How far off that may be; infinite before the first connection. */
-  uncertaintyMs(): number
+  readonly uncertaintyMs: () => number
   /** What a participant's clock shows now, ms; of one that counts up, what it counted. Undefined: not known yet, or no participant. */
-  remaining(participantId: string): number | undefined
-  close(): void
+  readonly remaining: (participantId: string) => number | undefined
+  readonly close: () => void
   [Symbol.dispose](): void
 }
 
@@ -146,40 +147,40 @@ class Client implements LiveSession {
     })
   }
 
-  getSnapshot(): SessionSnapshot {
+  readonly getSnapshot = (): SessionSnapshot => {
     this.#snapshot ??= this.#createSnapshot()
     return this.#snapshot
   }
 
-  subscribe(listener: () => void): () => void {
+  readonly subscribe = (listener: () => void): (() => void) => {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
 
-  command(command: SessionCommand, options: CommandOptions = {}): Promise<CommandAnswer> {
+  readonly command = (command: SessionCommand, options: CommandOptions = {}): Promise<CommandAnswer> => {
     if (this.#status !== 'closed') return this.#queue.add(command, this.now(), options)
     return Promise.reject(this.#error ?? new RipstopError('CANCELLED', 'the session was closed', { sent: 'no' }))
   }
 
-  now(): number {
+  readonly now = (): number => {
     const { clock } = this.#env
     const monoMs = clock.monoMs()
     const { estimator } = this.#timeSync
     return estimator.uncertaintyMs(monoMs) === Number.POSITIVE_INFINITY ? clock.wallMs() : estimator.nowMs(monoMs)
   }
 
-  uncertaintyMs(): number {
+  readonly uncertaintyMs = (): number => {
     return this.#timeSync.estimator.uncertaintyMs(this.#env.clock.monoMs())
   }
 
-  remaining(participantId: string): number | undefined {
+  readonly remaining = (participantId: string): number | undefined => {
     const { session } = this.getSnapshot()
     return session === undefined ? undefined : remainingMs(session, participantId, this.now())
   }
 
-  close(): void {
+  readonly close = (): void => {
     this.#end(undefined)
-  }
+  };
 
   [Symbol.dispose](): void {
     this.close()

@@ -31,7 +31,7 @@ type Told = Extract<ServerMessage, { t: 'hi' | 'snap' | 'ev' | 'resync' }>
 
 export interface Received {
   readonly replica: Replica
-  /** Say `sub`, with the place that the replica is at. */
+  /** Say `sub`, with the place that the replica is at, and set `isAsking`. */
   readonly mustAsk: boolean
 }
 
@@ -74,10 +74,10 @@ function receiveEvent(replica: Replica, { e: epoch, pe, pv, d: event }: Extract<
   // Without anything known a snapshot is on its way.
   if (isOld || replica.isVoid || replica.isAsking || known === undefined) return { replica, mustAsk: false }
   const { place, state } = known
-  if (place.epoch !== pe || place.version !== pv) return { replica: { ...replica, isAsking: true }, mustAsk: true }
+  if (place.epoch !== pe || place.version !== pv) return { replica, mustAsk: true }
   const next = tryApply(state, event)
   // An event of a later version of the protocol: only a snapshot can tell what it did.
-  if (next === undefined) return { replica: { ...replica, isVoid: true, isAsking: true }, mustAsk: true }
+  if (next === undefined) return { replica: { ...replica, isVoid: true }, mustAsk: true }
   return {
     replica: { ...replica, known: { ...known, place: { epoch, version: event.version }, state: next } },
     mustAsk: false,

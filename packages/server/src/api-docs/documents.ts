@@ -11,6 +11,7 @@ import { createAccessRoutes } from '#access'
 import { startApi } from '#api'
 import { createHealthRoutes } from '#health'
 import { createOpenApi, type Route, withDocuments } from '#platform/http'
+import { createSessionRoutes } from '#sessions'
 
 /** Of the API, not of the program: raised when docs/openapi.json changes. */
 export const API_VERSION = '1.0.0'
@@ -43,7 +44,12 @@ function createUnboundRoutes(): readonly Route[] {
     eventBytesMax: 262_144,
     secretAgeMs: 0,
   })
-  return [...createAccessRoutes(nothing), ...api.routes, ...createHealthRoutes(nothing)]
+  return [
+    ...createAccessRoutes(nothing),
+    ...api.routes,
+    ...createSessionRoutes(nothing),
+    ...createHealthRoutes(nothing),
+  ]
 }
 
 export function createErrorsDocument(): PublishedDocument {

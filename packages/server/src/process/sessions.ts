@@ -3,7 +3,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Link } from '@ripstop/kernel'
 import type { PostgresPool } from '@ripstop/kernel/postgres'
-import type { Authenticate, Route } from '#platform/http'
+import type { Route } from '#platform/http'
 import { createAddressOf } from '#platform/rate'
 import type { RedisOfMesh } from '#platform/redis'
 import type { Sealer } from '#platform/sealing'
@@ -13,6 +13,8 @@ import { createSessionApi, createSessionService, startTimeouts } from '#sessions
 import type { RoleDeps } from './role.ts'
 
 const SECOND_MS = 1_000
+
+type Authenticate = Parameters<typeof createSessionApi>[0]['authenticate']
 
 export interface Ground {
   readonly link: Link<PostgresPool>

@@ -1,6 +1,6 @@
-import { connect } from 'node:net'
+import { Socket } from 'node:net'
 import type { WirePlace } from '@ripstop/protocol/sessions'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import type { FeedMessage } from '#session-stores'
 import {
   connectVersioned,
@@ -80,28 +80,24 @@ describe('fan-out', () => {
     expect([relay.asked.watch, versionsOf(again)]).toEqual([2, []])
   })
 
-  test('FO6: what happens in one turn comes in one write', async () => {
+  test('FO6: what happens in one turn goes out in one write to each', async () => {
     const { bench, ref, relay, at } = await startRelay()
     await using _ = at
-    const socket = connect(at.port, '127.0.0.1').setEncoding('latin1')
-    let heard = ''
-    const chunks: string[] = []
-    socket.on('data', (chunk: string) => {
-      heard += chunk
-      chunks.push(chunk)
-    })
-    socket.write(
-      `GET /ws?sessionId=${ref.sessionId} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
-        'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n',
-    )
-    await until('it is greeted', () => heard.includes('CONNECTED'))
+    using client = await subscribe(at.url, ref.sessionId)
+    using plain = new TestClient<{ type: string }>(`${at.url}?sessionId=${ref.sessionId}`)
+    await plain.hears({ type: 'CONNECTED' })
     await bench.command(ref, { kind: 'start' })
     for (let i = 0; i < 7; i++) await bench.command(ref, SWITCH)
-    chunks.length = 0
+    const write = vi.spyOn(Socket.prototype, 'write')
     relay.tell(...relay.held)
-    await until('all is told', () => heard.split('STATE_UPDATE').length === 9)
-    expect(chunks).toHaveLength(1)
-    socket.destroy()
+    await until('all is told', () => plain.heard.length === 9 && versionsOf(client).length === 8)
+    const written = write.mock.calls.map(([chunk]) => String(chunk))
+    write.mockRestore()
+    const counts = written.map((text) => [text.split('"t":"ev"').length - 1, text.split('STATE_UPDATE').length - 1])
+    expect(counts.filter(([events, updates]) => events !== 0 || updates !== 0).sort()).toEqual([
+      [0, 8],
+      [8, 0],
+    ])
   })
 
   test('FO2, FO5: events that come twice, late, or not at all are told once, in order', async () => {

@@ -39,13 +39,14 @@ export function createRules(mainMs = 60_000): SessionRules {
 /** Sessions in memory. Another bench with the same data is another process. */
 export function createBench(data = createMemoryData()) {
   const root = background(env)
+  const originMs = env.clock.wallMs() - env.clock.monoMs()
   const authority: Authority = {
     term: () => ({ epoch: data.epoch, mode: 'redis' }),
     outagesAfter: async (_, epoch) =>
       Array.from({ length: data.epoch - epoch }, (_, at) => ({ epoch: epoch + at + 1, sinceMs: 0, untilMs: 0 })),
     renew: async () => authority.term(),
-    nowMs: () => Math.floor(env.clock.wallMs()),
-    exactMs: () => env.clock.wallMs() + (env.clock.monoMs() % 1),
+    nowMs: () => Math.floor(authority.exactMs()),
+    exactMs: () => originMs + env.clock.monoMs(),
   }
   const service = createSessionService({ env, metrics: new Metrics(), store: createMemoryStore(data), authority })
   let made = 0

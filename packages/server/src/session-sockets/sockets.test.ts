@@ -227,4 +227,18 @@ describe('a socket', () => {
     deaf.ws.resume()
     await deaf.ended()
   })
+
+  test('WX9: what drains takes no more, and is done when its time is over, whoever stays', async () => {
+    const bench = createBench()
+    const { sessionId } = await bench.create()
+    await using at = await startTestSockets(bench, { settings: { closeMs: 60_000 } })
+    using deaf = await subscribe(at.url, sessionId)
+    deaf.ws.pause()
+    using ctx = background(createEnv()).within(100)
+    const drained = at.sockets.drain(ctx)
+    using late = connectVersioned(at.url, sessionId)
+    await until('it was refused', () => late.failure?.includes('503'))
+    await drained
+    await until('it is cut off', () => at.metrics.text().includes('session_sockets_open 0'))
+  })
 })

@@ -4,8 +4,8 @@
 // A known limit: a process that Postgres has not heard of for as long, but that sees a Redis which nobody else sees, goes on under its term
 // while the others move to Postgres. What it accepted is superseded, and told of as a fork.
 // Invariants:
-//   AU3. Epochs that are held only rise; a term of Redis is held only by whoever made sure that Redis knows its epoch.
-//   AU4. Without Postgres nothing is decided: the term that is held goes on.
+//   AY3. Epochs that are held only rise; a term of Redis is held only by whoever made sure that Redis knows its epoch.
+//   AY4. Without Postgres nothing is decided: the term that is held goes on.
 
 import { type Ctx, type Env, isRipstopError, type Link } from '@ripstop/kernel'
 import type { PostgresPool } from '@ripstop/kernel/postgres'
@@ -21,6 +21,8 @@ const BEAT_MS = 500
 const HURRIED_BEAT_MS = 200
 /** Beats in a row that may find that another process was quicker. */
 const BEHIND_MAX = 3
+
+const FAILURES_TOLD_FROM = 8
 
 export interface BeatsDeps {
   readonly env: Env
@@ -62,8 +64,9 @@ export class AuthorityBeats {
       isWell = this.#held !== undefined && this.#held.epoch === this.periods.newest?.epoch
     } catch (error) {
       this.#failures++
-      // The link tells of its own state: of a row of failures only some are told, ever fewer.
-      if (this.#ctx.reason === undefined && (this.#failures & (this.#failures - 1)) === 0) {
+      // The link tells of its own state, and the schema may be on its way: of a long row of failures some are told, ever fewer.
+      const isTold = this.#failures >= FAILURES_TOLD_FROM && (this.#failures & (this.#failures - 1)) === 0
+      if (this.#ctx.reason === undefined && isTold) {
         const code = isRipstopError(error) ? error.code : 'INTERNAL'
         const why = error instanceof Error ? error.message : String(error)
         log.warn({ event: 'session.beat_failed', code, why, failures: this.#failures })
@@ -105,7 +108,7 @@ export class AuthorityBeats {
     return answer
   }
 
-  /** AU3. That it can't be taken yet is seen by the next turn, which comes soon. */
+  /** AY3. That it can't be taken yet is seen by the next turn, which comes soon. */
   async #take({ sight }: RedisView): Promise<void> {
     const { newest } = this.periods
     if (newest === undefined) return

@@ -37,7 +37,8 @@ export function createAuthorityLink({ mesh, hasRedis, term }: AuthorityLinkDeps)
   }
   const guarantees = {
     deadlineMs: 1_000,
-    critical: false,
+    // Down only until the first term is known: who is sent traffic before that would refuse it.
+    critical: true,
     fallback: FALLBACK,
     breaker: 'none',
     heartbeatMs: HEARTBEAT_MS,

@@ -1,8 +1,8 @@
 // The authority of a process: it beats until it is disposed of, and knows the term, the outages and the time meanwhile.
 // Invariants:
-//   AU5. A new epoch begins after every interruption of service that was longer than clocks pay for, and tells since when and until when;
+//   AY5. A new epoch begins after every interruption of service that was longer than clocks pay for, and tells since when and until when;
 //        none begins while anybody was served.
-//   AU6. Authority moves to Postgres when nobody has seen Redis for 2 s, and back when everybody has seen it for as long.
+//   AY6. Authority moves to Postgres when nobody has seen Redis for 2 s, and back when everybody has seen it for as long.
 
 import { background, type Ctx, type Env, type Link, type Mesh, RipstopError } from '@ripstop/kernel'
 import type { PostgresPool } from '@ripstop/kernel/postgres'
@@ -51,15 +51,17 @@ export function startAuthority(deps: AuthorityDeps): RunningAuthority {
   const sighting = new RedisSighting({ env, log, redis })
   const listeners = new Set<(term: Term) => void>()
   const hasRedis = redis !== undefined
-  const shown = createAuthorityLink({ mesh, hasRedis, term: () => beats.held })
   const took = (term: Term, before: Term | undefined): void => {
-    const moved = before !== undefined && before.mode !== term.mode
-    if (moved) log.warn({ event: 'session.authority_moved', epoch: term.epoch, from: before.mode, to: term.mode })
+    if (before !== undefined && before.mode !== term.mode) {
+      const tell = term.mode === 'redis' ? log.info : log.warn
+      tell({ event: 'session.authority_moved', epoch: term.epoch, from: before.mode, to: term.mode })
+    }
     shown.wake()
     for (const listener of listeners) listener(term)
   }
   const began = (period: Period): void => tellBegun(deps, period)
   const beats = new AuthorityBeats(root, { env, log, link, nodeId, isServing, clock, sighting, began, took })
+  const shown = createAuthorityLink({ mesh, hasRedis, term: () => beats.held })
   const isDegraded = (): boolean => hasRedis && beats.held?.mode === 'postgres'
   measure(mesh, () => beats.held, isDegraded)
   const loop = runBeats(root, beats, redis, () => showDegradation(shown, root, isDegraded()))

@@ -37,7 +37,7 @@ describe('without Redis', () => {
     expect([gauge(node, 'sessions_epoch'), gauge(node, 'sessions_degraded'), isDegraded(node)]).toEqual([1, 0, false])
   })
 
-  test('AU1, AU5: five processes that start after an interruption begin one epoch, and know of the same outage', async () => {
+  test('AY1, AY5: five processes that start after an interruption begin one epoch, and know of the same outage', async () => {
     {
       await using first = await start()
       await holds(first, { epoch: 1 })
@@ -71,7 +71,7 @@ describe('without Redis', () => {
 })
 
 describe('with Redis', () => {
-  test('AU3, AU6: killed, Postgres serves within 3 s, visibly; back again, so is the authority', async () => {
+  test('AY3, AY6: killed, Postgres serves within 3 s, visibly; back again, so is the authority', async () => {
     await using redis = await startTestRedis()
     await using one = await start(redis.url, 'one')
     await using two = await start(redis.url, 'two')
@@ -99,7 +99,7 @@ describe('with Redis', () => {
     expect(periods[2]?.ms).toBe(0)
   })
 
-  test('AU6: a process that alone lost Redis moves nothing', async () => {
+  test('AY6: a process that alone lost Redis moves nothing', async () => {
     await using redis = await startTestRedis()
     await using one = await start(redis.url, 'one')
     await holds(one, { epoch: 1, mode: 'redis' })
@@ -154,7 +154,7 @@ describe('with Redis', () => {
 })
 
 describe('Postgres away', () => {
-  test('AU4, AU5: the term goes on, and so does the time; what Redis served meanwhile is no outage', async () => {
+  test('AY4, AY5: the term goes on, and so does the time; what Redis served meanwhile is no outage', async () => {
     await using cluster = await startTestCluster()
     await migrateTestDatabase(cluster.url)
     await using redis = await startTestRedis()

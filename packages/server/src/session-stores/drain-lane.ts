@@ -13,7 +13,7 @@ import { runScript, SETTLE } from './redis-scripts.ts'
 import { ENDED_TTL_MS } from './redis-store.ts'
 
 const KEEP_MS = 600_000
-/** Records of a shard that are read at once. It begins with few: what they hold may be large. More than these are no faster. */
+/** Records of a shard that are read at once. It begins with few: what they hold may be large. The bound keeps a batch from holding up the process. */
 const COUNT_MIN = 8
 const COUNT_MAX = 256
 const BYTES_MAX = 262_144

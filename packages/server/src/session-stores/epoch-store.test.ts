@@ -59,7 +59,7 @@ describe('the first epoch', () => {
 })
 
 describe('interruptions', () => {
-  test('AU5: after 1.5 s without a beat of anybody a new epoch begins, and tells since when', async () => {
+  test('AY5: after 1.5 s without a beat of anybody a new epoch begins, and tells since when', async () => {
     await beat()
     await age(1_000)
     expect(await begins()).toBeUndefined()
@@ -71,14 +71,14 @@ describe('interruptions', () => {
     expect(await begins()).toBeUndefined()
   })
 
-  test('AU5: none begins while another process beats', async () => {
+  test('AY5: none begins while another process beats', async () => {
     await beat()
     await age(10_000)
     await mesh.query(`insert into ripstop.session_nodes select 'b', beat_ms + 9500 from ripstop.session_nodes`)
     expect(await begins()).toBeUndefined()
   })
 
-  test('AU5: with Redis it counts when anybody saw it last, also where Postgres was away meanwhile', async () => {
+  test('AY5: with Redis it counts when anybody saw it last, also where Postgres was away meanwhile', async () => {
     await beat(seen(undefined))
     await age(60_000)
     const servedMs = (await beat(seen(1), { isServing: false })).serverMs - 400
@@ -107,7 +107,7 @@ describe('interruptions', () => {
 })
 
 describe('Redis', () => {
-  test('AU6: authority moves when nobody has seen it for 2 s; one process alone moves nothing', async () => {
+  test('AY6: authority moves when nobody has seen it for 2 s; one process alone moves nothing', async () => {
     await beat(seen(undefined))
     await beat(seen(1), { nodeId: 'b' })
     await age(1_500)
@@ -119,7 +119,7 @@ describe('Redis', () => {
     expect(await begins(blind(3_000))).toBeUndefined()
   })
 
-  test('AU6: it moves back when every process that lives sees it again, for 2 s', async () => {
+  test('AY6: it moves back when every process that lives sees it again, for 2 s', async () => {
     await beat(seen(undefined))
     await age(5_000)
     await beat(blind(5_000))
@@ -132,7 +132,7 @@ describe('Redis', () => {
     expect(lengthOf(begun)).toBe(0)
   })
 
-  test('AU2: another run id, or an epoch that is lost, counts only under the term that is present', async () => {
+  test('AY2: another run id, or an epoch that is lost, counts only under the term that is present', async () => {
     await beat(seen(undefined))
     expect(await begins(seen(undefined, 'one'), { heldEpoch: 1 })).toEqual({
       epoch: 2,
@@ -164,7 +164,7 @@ test('a process that starts while the first one tells Redis of its epoch does no
   expect(await begins(served, { nodeId: 'b' })).toMatchObject({ reason: 'redis_lost' })
 })
 
-test('AU1: of fifty beats at once that call for an epoch one begins it, and the others say that they are behind', async () => {
+test('AY1: of fifty beats at once that call for an epoch one begins it, and the others say that they are behind', async () => {
   await beat()
   await age(10_000)
   const nodes = Array.from({ length: 50 }, (_, place) => `node-${place}`)

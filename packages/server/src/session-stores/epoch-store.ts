@@ -1,8 +1,8 @@
 // Epochs and beats in Postgres. A beat is one statement: it writes that this process lives and when it saw Redis last, reads the clock,
 // and begins a new epoch where one is called for. All times in it are Postgres's; what a process saw comes as an age.
 // Invariants:
-//   AU1. However many processes find at the same time that an epoch is called for, exactly one begins: its number is the key.
-//   AU2. What a process saw of Redis calls for an epoch only while the term that it holds is the present one, or it holds none yet: what
+//   AY1. However many processes find at the same time that an epoch is called for, exactly one begins: its number is the key.
+//   AY2. What a process saw of Redis calls for an epoch only while the term that it holds is the present one, or it holds none yet: what
 //        it saw under an earlier one was for that.
 
 import type { Ctx, Link } from '@ripstop/kernel'

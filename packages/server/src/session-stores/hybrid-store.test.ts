@@ -2,12 +2,13 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { startTestMesh } from '../testing/mesh.ts'
 import { until } from '../testing/processes.ts'
 import { testSessionStore } from './conformance.fixture.ts'
+import { createNext } from './conformance-writing.fixture.ts'
 import { whichIsAhead } from './copies.ts'
 import { begun, placeOf, played, refOf, startHybrid, type TestHybrid } from './hybrid.fixture.ts'
 import { createHybridStore } from './hybrid-store.ts'
 import { setEpoch as setRedisEpoch } from './redis.fixture.ts'
 import { memberOf, sessionKeyOf, shardOf } from './redis-keys.ts'
-import type { FeedMessage } from './store.ts'
+import type { FeedMessage, StoredSession } from './store.ts'
 import { drained, startGround, TENANTS, type TestGround } from './write-behind.fixture.ts'
 
 let ground: TestGround
@@ -179,6 +180,18 @@ describe('from one store to the other', () => {
     expect(ground.mesh.log.lines).toContainEqual(expect.objectContaining({ event: 'session.forked', version: 2 }))
   })
 
+  test('HY2: what Redis does not have comes back under a commit, which is then made', async () => {
+    const ref = await begun(hybrid, ground, 1)
+    await using _ = ground.drain()
+    await drained(ground)
+    const session = (await load(1)) as StoredSession
+    const key = sessionKeyOf(shardOf(ref.sessionId), memberOf(ref))
+    await ground.side.link.call(ground.ctx, (redis) => redis.del(key))
+    const commit = createNext(session)
+    expect(await hybrid.store.commit(ground.ctx, commit)).toEqual({ kind: 'committed' })
+    expect(await load(1)).toEqual(commit.to)
+  })
+
   test('HY3: a commit that was decided in a term that has passed changes nothing, in either store', async () => {
     const { store, authority } = hybrid
     await begun(hybrid, ground, 1)
@@ -249,6 +262,11 @@ describe('from one store to the other', () => {
 
   test('HY6: a watcher hears the store of the present term, and of a gap whenever an epoch begins', async () => {
     const ref = await begun(hybrid, ground, 1)
+    // Both feeds have others who hear already: they give a new watcher no gap.
+    const others: string[] = []
+    using _inPostgres = hybrid.postgres.watch(ref, ({ kind }) => others.push(`postgres ${kind}`))
+    using _inRedis = ground.side.store.watch(ref, ({ kind }) => others.push(`redis ${kind}`))
+    await until('they hear', () => ['postgres gap', 'redis gap'].every((gap) => others.includes(gap)))
     const heard: FeedMessage[] = []
     using _ = hybrid.store.watch(ref, (message) => heard.push(message))
     const hears = (kind: FeedMessage['kind'], version?: number) =>
@@ -259,7 +277,6 @@ describe('from one store to the other', () => {
             (message.kind === 'entries' && message.entries.some((entry) => entry.version === version)))
         return heard.some(isIt)
       })
-    await hears('gap')
     await played(hybrid, ground, ref)
     await hears('entries', 3)
     {

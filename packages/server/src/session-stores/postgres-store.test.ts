@@ -124,6 +124,22 @@ describe('commits', () => {
     expect(await store.load(data.mesh.ctx, session)).toEqual(session)
   })
 
+  test('SS2: a session that is being written holds up no claim of others, and is due when that is over', async () => {
+    const due = { status: 'running', deadlineMs: 10 } as const
+    await created(due)
+    const other = createFirst({ ...REF, sessionId: idOf(2) }, due)
+    await store.create(data.mesh.ctx, other.session, other.first)
+    const claim = (nowMs: number) => store.claimDue(data.mesh.ctx.within(5_000), { nowMs, leaseMs: 100, limit: 10 })
+    await using blocking = await data.connect()
+    await blocking.query('begin')
+    await blocking.query('select from ripstop.sessions where session_id = $1 for update', [idOf(1)])
+    const { refs, nextMs } = await claim(20)
+    expect(refs.map(({ sessionId }) => sessionId)).toEqual([idOf(2)])
+    expect(nextMs).toBe(10)
+    await blocking.query('rollback')
+    expect((await claim(20)).refs.map(({ sessionId }) => sessionId)).toEqual([idOf(1)])
+  })
+
   test('most commits of a running session touch no index', async () => {
     const updates = async () => {
       const text = `

@@ -168,7 +168,7 @@ function changedBy({ from, to, operationId }: Commit): Part {
 async function remove(link: Db, ctx: Ctx, { tenantId, sessionId }: SessionRef): Promise<boolean> {
   const text = `
     with gone as (
-      update ripstop.sessions set deleted_at = now(), due_ms = null, updated_at = now()
+      update ripstop.sessions set deleted_at = now(), updated_at = now()
       where tenant_id = $1 and session_id = $2 and deleted_at is null returning epoch),
     told as (
       insert into ripstop.session_log (tenant_id, session_id, epoch, version, hash, text) select $1, $2, epoch, 0, '', '' from gone
@@ -189,14 +189,14 @@ interface DueRow {
 
 /** Looks at what may be due, takes what is, and puts off the rest until it is. */
 async function claimDue(link: Db, ctx: Ctx, { nowMs, leaseMs, limit }: DueClaim): Promise<Due> {
-  const isDue = `s.deadline_ms <= $1::bigint and s.ended_at is null`
+  const isDue = 's.deadline_ms <= $1::bigint'
   const text = `
     with found as materialized (
       select tenant_id, session_id from ripstop.sessions where due_ms <= $1::bigint and deleted_at is null
       order by due_ms limit $3 for update skip locked),
     moved as (
       update ripstop.sessions s
-      set due_ms = case when ${isDue} then $1::bigint + $2::bigint when s.ended_at is null then s.deadline_ms end
+      set due_ms = case when ${isDue} then $1::bigint + $2::bigint else s.deadline_ms end
       from found where s.tenant_id = found.tenant_id and s.session_id = found.session_id
       returning s.tenant_id, s.session_id, s.deadline_ms, s.due_ms, coalesce(${isDue}, false) as is_due),
     rest as (

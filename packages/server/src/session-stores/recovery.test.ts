@@ -140,7 +140,7 @@ async function goesOn(
   await until('it is played', () => acknowledged.length > count + 50)
 }
 
-test('HY2, AU6: killed under play, Redis is stood in for by Postgres within 3 s; back again, nothing that Postgres acknowledged is lost, and nobody paid for it', async () => {
+test('HY2, AY6: killed under play, Redis is stood in for by Postgres within 3 s; back again, nothing that Postgres acknowledged is lost, and nobody paid for it', async () => {
   const { one, game } = await startPlay()
   await redis.kill('SIGKILL')
   await goesOn(game, { level: 'durable' })

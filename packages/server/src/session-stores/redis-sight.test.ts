@@ -39,7 +39,7 @@ test('it tells which server it is, and the lowest epoch of all shards', async ()
   expect((await sighting.look(side.ctx, undefined)).sight?.epoch).toBeUndefined()
 })
 
-test('AU5: when sessions were served last is written for others to read, but not over a gap that no beat has told of', async () => {
+test('AY5: when sessions were served last is written for others to read, but not over a gap that no beat has told of', async () => {
   const [one, other] = [createSighting(), createSighting()]
   expect((await one.look(side.ctx, 10_000)).servedMs).toBeUndefined()
   expect((await other.look(side.ctx, undefined)).servedMs).toBe(10_000)

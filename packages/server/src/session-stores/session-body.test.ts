@@ -80,7 +80,7 @@ describe('folding', () => {
       for (const spoiled of spoil(entries, place)) expect(foldEntries(undefined, spoiled)).toBeUndefined()
     }
     expect(foldEntries(later, entries.slice(5))).toBeDefined()
-    for (const wrong of [entries, entries.slice(4), entries.slice(6), []])
+    for (const wrong of [entries, entries.slice(4), entries.slice(6), entries.slice(6, 7), []])
       expect(foldEntries(later, wrong)).toBeUndefined()
     expect(foldEntries(undefined, entries.slice(1))).toBeUndefined()
     expect(foldEntries(undefined, [])).toBeUndefined()

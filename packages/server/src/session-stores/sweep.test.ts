@@ -45,7 +45,7 @@ const dueLater = async (): Promise<readonly SessionRef[]> => {
   return (await ground.side.store.claimDue(ground.ctx, { nowMs, leaseMs: 1, limit: 1_000 })).refs
 }
 
-test('SW1: after Redis lost everything all that is on the clock falls due there, though nobody asks for it', async () => {
+test('HY7: after Redis lost everything all that is on the clock falls due there, though nobody asks for it', async () => {
   await beginMany()
   expect(await dueLater()).toHaveLength(0)
   await using _ = sweep()
@@ -55,7 +55,7 @@ test('SW1: after Redis lost everything all that is on the clock falls due there,
   expect(due.map(({ sessionId }) => sessionId)).not.toContain(refOf(0).sessionId)
 })
 
-test('SW1: one that dies in the middle is followed by another, and an epoch that is swept is not swept again', async () => {
+test('HY7: one that dies in the middle is followed by another, and an epoch that is swept is not swept again', async () => {
   await beginMany()
   const loaded: string[] = []
   const store = {
@@ -86,7 +86,7 @@ test('SW1: one that dies in the middle is followed by another, and an epoch that
   expect(loaded).toHaveLength(count)
 })
 
-test('SW2: it keeps its rate', async () => {
+test('HY8: it keeps its rate', async () => {
   await beginMany()
   const startedMs = performance.now()
   await using _ = sweep({ perSecond: 100 })

@@ -2,8 +2,8 @@
 // that. So in every epoch of Redis all sessions that have one are loaded once, which compares them and brings back what is missing, the
 // earliest deadline first. One process does it at a time, by lease; Postgres keeps that it was done.
 // Invariants:
-//   SW1. In an epoch of Redis every session with a deadline comes to be due there, though nobody asks for it, and whoever dies meanwhile.
-//   SW2. It loads at most `perSecond` a second, a few at once.
+//   HY7. In an epoch of Redis every session with a deadline comes to be due there, though nobody asks for it, and whoever dies meanwhile.
+//   HY8. It loads at most `perSecond` a second, a few at once.
 
 import { background, type Counter, type Ctx, type Env, isRipstopError, type Link, type Metrics } from '@ripstop/kernel'
 import type { PostgresPool } from '@ripstop/kernel/postgres'

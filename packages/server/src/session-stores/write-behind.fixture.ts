@@ -1,14 +1,16 @@
 // A Redis, a database, and what drains one into the other, for tests.
 
 import type { Ctx } from '@ripstop/kernel'
+import { expect } from 'vitest'
 import { startTestMesh, type TestMesh } from '../testing/mesh.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/postgres.ts'
 import { until } from '../testing/processes.ts'
 import { startTestRedis, type TestRedis } from '../testing/redis.ts'
 import { readLog } from './body-store.ts'
-import { idOf } from './conformance-writing.fixture.ts'
+import { createFirst, createNext, idOf, type NextOptions } from './conformance-writing.fixture.ts'
 import { emptyRedis, startSide, type TestSide } from './redis.fixture.ts'
 import { SHARD_KEYS } from './redis-keys.ts'
+import type { LogEntry, SessionRef, StoredSession } from './store.ts'
 import { startWriteBehind, type WriteBehindDeps } from './write-behind.ts'
 
 export const TENANTS = [idOf(101), idOf(102)] as const
@@ -78,4 +80,62 @@ export async function drained({ side, ctx }: Pick<TestGround, 'side' | 'ctx'>, l
 export async function keptRecords({ link, ctx }: Pick<TestSide, 'link' | 'ctx'>): Promise<number> {
   const lengths = await Promise.all(SHARD_KEYS.map(({ log }) => link.call(ctx, (redis) => redis.xlen(log))))
   return lengths.reduce((sum, length) => sum + length, 0)
+}
+
+type Writing = Pick<TestGround, 'side' | 'ctx' | 'mesh'>
+
+export const refOf = (number: number): SessionRef => ({ tenantId: TENANTS[0], sessionId: idOf(number) })
+
+export async function createIn(
+  ground: Writing,
+  number: number,
+  as: Partial<StoredSession> = {},
+): Promise<StoredSession> {
+  const { session, first } = createFirst(refOf(number), as)
+  expect(await ground.side.store.create(ground.ctx, session, first)).toEqual({ kind: 'created' })
+  return session
+}
+
+export async function commitIn(
+  ground: Writing,
+  from: StoredSession,
+  options: NextOptions = {},
+): Promise<StoredSession> {
+  const next = createNext(from, options)
+  expect(await ground.side.store.commit(ground.ctx, next)).toEqual({ kind: 'committed' })
+  return next.to
+}
+
+export interface SessionRow {
+  readonly epoch: number
+  readonly version: number
+  readonly head: string
+  readonly status: string
+  readonly deadline_ms: number | null
+  readonly due_ms: number | null
+  readonly body_version: number
+  readonly is_ended: boolean
+  readonly is_deleted: boolean
+}
+
+export async function readSessionRow(ground: Writing, number: number): Promise<SessionRow | undefined> {
+  const [row] = await ground.mesh.query<SessionRow>(
+    `select epoch::float8 as epoch, version, head, status, deadline_ms::float8 as deadline_ms, due_ms::float8 as due_ms, body_version,
+       ended_at is not null as is_ended, deleted_at is not null as is_deleted
+     from ripstop.sessions where session_id = $1`,
+    [idOf(number)],
+  )
+  return row
+}
+
+export async function addEntries(
+  ground: Writing,
+  { tenantId, sessionId }: SessionRef,
+  entries: readonly LogEntry[],
+): Promise<void> {
+  for (const { epoch, version, hash, text } of entries) {
+    const row =
+      'insert into ripstop.session_log (tenant_id, session_id, epoch, version, hash, text) values ($1, $2, $3, $4, $5, $6)'
+    await ground.mesh.query(row, [tenantId, sessionId, epoch, version, hash, text])
+  }
 }

@@ -37,13 +37,10 @@ export class SessionCache {
   }
 
   get(key: string): HeldSession | undefined {
-    const held = this.#held.get(key)
-    if (held === undefined) return undefined
-    this.#held.delete(key)
-    this.#held.set(key, held)
-    return held
+    return this.#held.get(key)
   }
 
+  /** Whatever is done with a session ends here: this is when it was used. */
   put(key: string, held: HeldSession): void {
     this.drop(key)
     this.#held.set(key, held)

@@ -12,15 +12,7 @@
 import { type Ctx, type Env, isRipstopError, RipstopError } from '@ripstop/kernel'
 import type { Command, SessionEvent } from '@ripstop/protocol/sessions'
 import { pause } from '#platform/pause'
-import {
-  type AckLevel,
-  type Authority,
-  type Commit,
-  type SessionRef,
-  type SessionStore,
-  type StoredSession,
-  type Term,
-} from '#session-stores'
+import type { AckLevel, Authority, Commit, SessionRef, SessionStore, StoredSession, Term } from '#session-stores'
 import type { SessionCache } from './cache.ts'
 import { createHeld, createView, type HeldSession, lowerLevel } from './held.ts'
 import type { EngineMeters } from './meters.ts'

@@ -5,7 +5,7 @@ import { createSession } from '@ripstop/protocol/sessions'
 import { pause } from '#platform/pause'
 import { createEntry, decodeBody, encodeBody, type LogEntry, NO_HEAD, type StoredSession } from '#session-stores'
 import { type CommandDeps, conflict, mayHaveBeenDone } from './commanding.ts'
-import { createHeld, type HeldSession } from './held.ts'
+import { createHeld, type HeldSession, lowerLevel } from './held.ts'
 import type { CommandOptions, NewSession } from './service.ts'
 
 const ROUNDS_MAX = 6
@@ -77,9 +77,10 @@ async function findExisting(
   tried: ReadonlySet<string>,
 ): Promise<CreateEnd> {
   const { tenantId, sessionId } = wanted
+  const { level } = store
   const stored = await store.load(ctx, { tenantId, sessionId })
   if (stored === undefined) throw new RipstopError('CONFLICT', 'a session of this id was deleted', { sent: 'no' })
-  const held = createHeld(stored, store.level)
+  const held = createHeld(stored, lowerLevel(level, store.level))
   const { createdMs, fixed } = held.body
   const same = decodeBody(encodeBody({ ...decodeBody(wanted.body), createdMs, fixed: undefined })).fixed
   if (fixed !== same) throw conflict(held, 'another session has this id')

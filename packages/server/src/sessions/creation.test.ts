@@ -13,7 +13,7 @@ const go = (id: string, command: string, options?: CallOptions) => api.call('POS
 const read = (id: string) => api.call('GET', `/${id}`)
 
 describe('creation', () => {
-  test('SW2: the order is that of the indices, ids are taken in any case, and what is left out has its default', async () => {
+  test('SX2: the order is that of the indices, ids are taken in any case, and what is left out has its default', async () => {
     const [a, b, c] = creation([1_000, 2_000, 3_000]).participants
     const participants = [
       { ...c, participant_index: 7 },
@@ -36,7 +36,7 @@ describe('creation', () => {
     [{ sync_mode: 'count_up', max_time_ms: 45_000 }, [45_000, 45_000], 45_000],
     [{ sync_mode: 'count_up' }, [null, null], null],
     [{ sync_mode: 'per_participant', total_time_ms: 7_000 }, [7_000, 7_000], 14_000],
-  ])('SW2: clocks of %j', async (more, clocks, total) => {
+  ])('SX2: clocks of %j', async (more, clocks, total) => {
     const participants = creation().participants.map(({ participant_id }) => ({ participant_id }))
     const made = await api.create({ participants, total_time_ms: undefined, ...more })
     expect([made.participants.map((one) => one.total_time_ms), made.total_time_ms]).toEqual([clocks, total])
@@ -48,13 +48,13 @@ describe('creation', () => {
     else expect(clock - leftMs).toBeGreaterThanOrEqual(5_000)
   })
 
-  test('SW2: one clock for all is that of the session, whatever participants bring', async () => {
+  test('SX2: one clock for all is that of the session, whatever participants bring', async () => {
     expect((await api.create({ sync_mode: 'global', total_time_ms: 90_000 })).total_time_ms).toBe(90_000)
     expect((await api.create({ sync_mode: 'global', total_time_ms: undefined })).total_time_ms).toBe(60_000)
     expect((await api.create({ sync_mode: 'per_cycle' })).time_per_cycle_ms).toBe(60_000)
   })
 
-  test('SW2: groups share the clock of their first', async () => {
+  test('SX2: groups share the clock of their first', async () => {
     const [red, blue] = [randomUUID(), randomUUID()]
     const [a, b, c] = creation([9_000, 8_000, 7_000]).participants
     const participants = [
@@ -77,7 +77,7 @@ describe('creation', () => {
     ])
   })
 
-  test('SW2: time controls of every kind come back as they were given', async () => {
+  test('SX2: time controls of every kind come back as they were given', async () => {
     for (const given of [
       { increment: { type: 'bronstein', ms: 3_000 } },
       { increment: { type: 'delay', ms: 2_000 }, stages: [{ turns: 40, add_ms: 1_800_000 }] },

@@ -3,7 +3,15 @@
 import { background, type Ctx, createEnv, createSeededRandom, type Env, Metrics, RipstopError } from '@ripstop/kernel'
 import { createFakeClock, type FakeClock } from '@ripstop/kernel/testing'
 import type { SessionRules, TimeControl } from '@ripstop/protocol/sessions'
-import type { Authority, Commit, Outage, SessionRef, SessionStore, Term } from '#session-stores'
+import {
+  type Authority,
+  type Commit,
+  type Outage,
+  readLine,
+  type SessionRef,
+  type SessionStore,
+  type Term,
+} from '#session-stores'
 import { createMemoryData, createMemoryStore, type MemoryData } from '../session-stores/memory-store.ts'
 import { createSessionService, type EngineDeps, type SessionEngine } from './engine.ts'
 import type { CommandOptions, NewSession } from './service.ts'
@@ -14,6 +22,9 @@ export const refOf = (n: number): SessionRef => ({
   tenantId: TENANT,
   sessionId: `00000000-0000-7000-8000-${String(n).padStart(12, '0')}`,
 })
+
+/** The session that most tests are about. */
+export const REF = refOf(1)
 
 export const control = (more: Partial<TimeControl> = {}): TimeControl => ({
   mainMs: 60_000,
@@ -179,3 +190,25 @@ export function createBench(seed = 1): TestBench {
     },
   }
 }
+
+export const SWITCH = { kind: 'switch' } as const
+export const START = { kind: 'start' } as const
+
+/** A session that runs since now. */
+export async function started(bench: TestBench, rules = rulesOf()): Promise<TestProcess> {
+  const side = bench.join()
+  await side.service.create(bench.ctx, newSession(REF, rules), { actor: 'key:1', operationId: undefined })
+  await side.service.command(bench.ctx, REF, START, bench.asked())
+  return side
+}
+
+/** [version, kind, who] of each entry. */
+export async function logOf({ ctx }: TestBench, { store }: TestProcess) {
+  const entries = await store.log(ctx, { ...REF, afterVersion: 0, limit: 1_000 })
+  return entries.map((entry) => {
+    const { event, actor } = readLine(entry)
+    return [event.version, event.kind, actor]
+  })
+}
+
+export const kindsOf = async (bench: TestBench, side: TestProcess) => (await logOf(bench, side)).map(([, kind]) => kind)

@@ -1,4 +1,6 @@
 // A session in the hands of this process: read, and ready to be decided on.
+// Invariants:
+//   EN10. No answer promises more (`level`) than the store did that took or gave what it tells, whoever has the authority by then.
 
 import { type AckLevel, decodeBody, type SessionBody, type SessionRef, type StoredSession } from '#session-stores'
 import type { SessionView } from './service.ts'

@@ -12,7 +12,15 @@ import {
   type SessionEvent,
   type SessionState,
 } from '@ripstop/protocol/sessions'
-import { type AckLevel, type Commit, createEntry, encodeBody, type LogEntry, type LogLine, type Outage } from '#session-stores'
+import {
+  type AckLevel,
+  type Commit,
+  createEntry,
+  encodeBody,
+  type LogEntry,
+  type LogLine,
+  type Outage,
+} from '#session-stores'
 import type { HeldSession } from './held.ts'
 import type { CommandOptions } from './service.ts'
 
@@ -53,7 +61,7 @@ export function planCommand(
 function recover(state: SessionState, outages: readonly Outage[], events: SessionEvent[]): SessionState {
   let now = state
   for (const { sinceMs, untilMs } of outages) {
-    for (let isSettled = hasEnded(now); !isSettled; ) {
+    for (let isSettled = false; !isSettled; ) {
       const decision = decide(now, { kind: 'recover', sinceMs, untilMs }, untilMs)
       events.push(...decision.events)
       now = decision.state

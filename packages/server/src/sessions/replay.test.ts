@@ -1,3 +1,4 @@
+import type { Command } from '@ripstop/protocol/sessions'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
@@ -9,7 +10,7 @@ import {
   type SessionStore,
   type StoredSession,
 } from '#session-stores'
-import { moves, playGame, setups } from '../session-stores/game.fixture.ts'
+import { type Move, playGame, setups } from '../session-stores/game.fixture.ts'
 import { control, createBench, newSession, refOf, rulesOf } from './engine.fixture.ts'
 import { Replay, replaySession, type TimeShare } from './replay.ts'
 import { verifySession } from './verify.ts'
@@ -21,10 +22,30 @@ const ownOf = (share: TimeShare): number =>
 
 const sumOf = (numbers: readonly number[]): number => numbers.reduce((sum, one) => sum + one, 0)
 
+/** Games that last: begun at once, paused and resumed, with outages whenever. */
+const command: fc.Arbitrary<Command> = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant('switch' as const), lagMs: fc.nat(300) }) },
+  { weight: 2, arbitrary: fc.constant({ kind: 'pause' as const }) },
+  { weight: 3, arbitrary: fc.constant({ kind: 'resume' as const }) },
+  fc.record({
+    kind: fc.constant('adjust' as const),
+    place: fc.constant(0),
+    byMs: fc.integer({ min: -2_000, max: 20_000 }),
+    reason: fc.constant('any'),
+  }),
+  fc
+    .tuple(fc.nat(60_000), fc.nat(5_000))
+    .map(([sinceMs, ms]) => ({ kind: 'recover' as const, sinceMs, untilMs: sinceMs + ms })),
+)
+const games: fc.Arbitrary<readonly Move[]> = fc
+  .array(fc.tuple(command, fc.nat(2_500), fc.boolean()), { minLength: 10, maxLength: 50, size: 'max' })
+  .chain((moves) => fc.constantFrom(moves, [...moves, [{ kind: 'complete' }, 700, false] as const]))
+  .map((moves) => [[{ kind: 'start' }, 400, false], ...moves])
+
 describe('replay', () => {
   test('RY1, RY2, SA3: whatever was played, every millisecond is somewhere, and every state is the one that was committed', () => {
     fc.assert(
-      fc.property(setups, moves, fc.nat(20_000), (setup, played, laterMs) => {
+      fc.property(setups, games, fc.nat(20_000), (setup, played, laterMs) => {
         const { entries, sessions } = playGame(REF, setup, played)
         const replay = new Replay()
         for (const [at, entry] of entries.entries()) {
@@ -49,7 +70,7 @@ describe('replay', () => {
         const charged = sumOf(shares.map(({ ownMainMs, ownOvertimeMs }) => ownMainMs + ownOvertimeMs))
         expect(charged).toBe(sumOf(state.clocks.map(({ usedMs }) => usedMs)))
       }),
-      { numRuns: 300 },
+      { numRuns: 200 },
     )
   })
 

@@ -81,7 +81,7 @@ describe('as SyncKairos 2.0', () => {
     expect((await read(id)).code).toBe('SESSION_NOT_FOUND')
   })
 
-  test('SW1: what its clients compute is what the clock shows, through turns, pauses and shared clocks', async () => {
+  test('SX1: what its clients compute is what the clock shows, through turns, pauses and shared clocks', async () => {
     for (const more of [
       {},
       { sync_mode: 'global', total_time_ms: 90_000 },
@@ -106,7 +106,7 @@ describe('as SyncKairos 2.0', () => {
     }
   })
 
-  test('SW1: what is charged while it runs is kept while it rests, on a clock of all by all', async () => {
+  test('SX1: what is charged while it runs is kept while it rests, on a clock of all by all', async () => {
     const { session_id: id } = await api.create({ sync_mode: 'global', total_time_ms: 60_000 })
     const clocksOf = async () => {
       const { participants } = (await read(id)).data
@@ -264,6 +264,8 @@ describe('what it tells people', () => {
     const page = (await api.call('GET', `/${id}/replay?cursor=1&limit=2&at_version=4`)).data
     expect(page.steps.map(({ version }: { version: number }) => version)).toEqual([2, 3])
     expect([page.version, page.status, page.next_cursor]).toEqual([4, 'paused', '3'])
+    const exact = (await api.call('GET', `/${id}/replay?cursor=2&limit=2&at_version=4`)).data
+    expect([exact.steps.length, exact.next_cursor]).toEqual([2, null])
     expect((await api.call('GET', `/${randomUUID()}/replay`)).code).toBe('SESSION_NOT_FOUND')
     expect((await api.call('GET', `/${id}/replay?at_version=0`)).code).toBe('BAD_REQUEST')
   })

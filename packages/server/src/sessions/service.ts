@@ -48,8 +48,9 @@ export interface SessionService {
   /** As it stands now: deadlines that have passed are settled, outages credited. Throws SESSION_NOT_FOUND. */
   read(ctx: Ctx, ref: SessionRef): Promise<SessionView>
   /**
-   * Decides and commits; decides anew, within a bound, where somebody else was first. Throws SESSION_NOT_FOUND, CONFLICT (details: the present
-   * state), INVALID_STATE_TRANSITION, NOT_YOUR_TURN, BAD_REQUEST, SESSION_BUSY (too many wait for this session), and what links throw.
+   * Decides and commits; decides anew, within a bound, where somebody else was first. Throws SESSION_NOT_FOUND, CONFLICT (`details.current`:
+   * the SessionView as it stands), INVALID_STATE_TRANSITION, NOT_YOUR_TURN, BAD_REQUEST, SESSION_BUSY (too many wait for this session), and what links throw:
+   * with `sent` 'maybe' only where it could not be found out whether it was done.
    */
   command(ctx: Ctx, ref: SessionRef, command: Command, options: CommandOptions): Promise<CommandResult>
   /** Idempotent. */

@@ -46,7 +46,7 @@ test('TO1: of three processes that all are asked, one commits what the clock did
   const claims = sides.map(({ store }) => ({ ...store, claimDue: claimOnly(bench, store) }))
   for (const [at, side] of sides.entries()) startTimer(bench, side, claims[at])
   await bench.clock.advance(1_000)
-  for (let n = 0; n < 20; n++) expect(await fallsOf(bench, sides[0], n)).toEqual([[4, 2]])
+  for (let n = 0; n < 20; n++) expect(await fallsOf(bench, sides[0], n)).toEqual([[4, 1]])
   const texts = sides.map(({ metrics }) => Number(/sessions_timeouts_total (\d+)/.exec(metrics.text())?.[1]))
   expect(texts.reduce((sum, count) => sum + count)).toBe(20)
 })
@@ -77,7 +77,21 @@ test('TO1: a deadline that moved meanwhile has no effect, and the new one its ow
   await bench.clock.advance(200)
   expect(await fallsOf(bench, side, 1)).toEqual([])
   await bench.clock.advance(200)
-  expect(await fallsOf(bench, side, 1)).toEqual([[5, 2]])
+  expect(await fallsOf(bench, side, 1)).toEqual([[5, 1]])
+})
+
+test('TO1: a timer that is early, as server time goes, has no effect before the deadline, and all of it then', async () => {
+  const bench = createBench()
+  const side = bench.join()
+  const beginMs = bench.nowMs()
+  const slowMs = () => beginMs + (bench.nowMs() - beginMs) * 0.9
+  Object.assign(side.authority, { nowMs: () => Math.floor(slowMs()), exactMs: slowMs })
+  startTimer(bench, side)
+  await started(bench, side, 1, 200)
+  await bench.clock.advance(220)
+  expect(await fallsOf(bench, side, 1)).toEqual([])
+  await bench.clock.advance(6)
+  expect(await fallsOf(bench, side, 1)).toEqual([[4, 1]])
 })
 
 test('TO2: a process takes no more than it can hold at once, and comes to the rest', async () => {
@@ -137,7 +151,7 @@ test('TO4: a deadline that is set for very soon is heard of at once, that of ano
   await started(bench, side, 1, 12)
   await started(bench, other, 2, 12)
   await bench.clock.advance(100)
-  expect(await fallsOf(bench, side, 1)).toEqual([[4, 2]])
+  expect(await fallsOf(bench, side, 1)).toEqual([[4, 1]])
   const [[, lateMs = 0] = []] = await fallsOf(bench, side, 2)
   expect(lateMs).toBeLessThanOrEqual(50)
 })
@@ -150,10 +164,22 @@ test('TO5: being stopped it carries out what it holds, and asks no more', async 
   const { timer } = startTimer(bench, side)
   await bench.clock.advance(5)
   await bench.passing(Promise.resolve(timer[Symbol.asyncDispose]()))
-  expect(await fallsOf(bench, side, 1)).toEqual([[4, 2]])
+  expect(await fallsOf(bench, side, 1)).toEqual([[4, 1]])
   await bench.clock.advance(1_000)
   await settle()
   expect(await fallsOf(bench, side, 2)).toEqual([])
+})
+
+test('TO6: a deadline of a session that this process does not know is asked for, and the session read, before it comes', async () => {
+  const bench = createBench()
+  const [other, side] = [bench.join(), bench.join()]
+  await started(bench, other, 1, 300)
+  startTimer(bench, side)
+  await bench.clock.advance(295)
+  expect(side.store.calls).toMatchObject({ load: 1, commit: 0 })
+  await bench.clock.advance(10)
+  expect(side.store.calls).toMatchObject({ load: 1, commit: 1 })
+  expect(await fallsOf(bench, side, 1)).toEqual([[4, 1]])
 })
 
 test('a session that was deleted while its deadline was held is no failure', async () => {

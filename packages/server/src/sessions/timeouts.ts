@@ -8,6 +8,7 @@
 //   TO3. While the store or the authority fails it asks ever less often, and goes on by itself as soon as it can.
 //   TO4. A deadline that a commit of this process sets is heard of at once; any other within POLL_MS.
 //   TO5. Being stopped, it carries out what it holds: nobody has to wait for its leases.
+//   TO6. When a deadline comes that was known before, nothing is left to be done but to decide and to commit.
 
 import { background, type Ctx, type Env, hasCode, isRipstopError, RipstopError } from '@ripstop/kernel'
 import { pause } from '#platform/pause'
@@ -143,12 +144,16 @@ class TimeoutTimer {
   /** Never rejects. */
   async #carryOut({ tenantId, sessionId, deadlineMs }: Claimed): Promise<void> {
     const { service, authority } = this.#deps
+    const ref = { tenantId, sessionId }
     using ctx = this.#commanding.within(COMMAND_MS)
     try {
+      await service.prepare(ctx, ref, deadlineMs)
       const leftMs = deadlineMs + service.fallGraceMs - authority.exactMs()
       if (leftMs > 0) await pause(ctx, Math.round(leftMs)) // timers take whole ms, and would cut
-      const options = { receivedMs: authority.nowMs(), actor: 'clock', operationId: undefined }
-      await service.command(ctx, { tenantId, sessionId }, { kind: 'timeout' }, options)
+      // Timers may be early, and server time slower than the clock that they go by: the command is that of the deadline.
+      const receivedMs = Math.max(deadlineMs, authority.nowMs())
+      const options = { receivedMs, actor: 'clock', operationId: undefined }
+      await service.command(ctx, ref, { kind: 'timeout' }, options)
     } catch (error) {
       // When the lease ends it is claimed again. One that was deleted meanwhile is due no more.
       if (!hasCode(error, 'SESSION_NOT_FOUND')) this.#tellFailure(error)

@@ -1,8 +1,8 @@
 // Sessions between the wire and the domain.
 // Invariants:
-//   SW1. What clients of SyncKairos compute holds: total_time_ms less the time since cycle_started_at is what the clock of the turn shows, where
+//   SX1. What clients of SyncKairos compute holds: total_time_ms less the time since cycle_started_at is what the clock of the turn shows, where
 //        no delay is free; time_remaining_ms is what it shows at server_time_ms, always.
-//   SW2. The same creation makes the same rules, in the order of the indices.
+//   SX2. The same creation makes the same rules, in the order of the indices.
 
 import type { CreateSessionWire, SessionParticipantWire, SessionWire, SwitchedSessionWire } from '@ripstop/protocol'
 import {

@@ -4,13 +4,15 @@ import { parseSync } from 'oxc-parser'
 import type { FileFacts, Language } from '../../facts/facts.ts'
 import type { Node } from './node.ts'
 import { Reader } from './reader.ts'
+import { readStatement } from './statements.ts'
+import { readValue } from './values.ts'
 
 const COMMENT_MAX = 200
 
 /** Never throws: of a file that is broken somewhere, what the parser could make of it is read, and `brokenAt` says where. */
 export function readTypeScript(file: string, source: string): FileFacts {
   const language: Language = /\.[cm]?tsx?$/.test(file) ? 'typescript' : 'javascript'
-  const reader = new Reader(source)
+  const reader = new Reader(source, { statement: readStatement, value: readValue })
   const { program, comments, errors } = parseSync(file, source, { sourceType: 'unambiguous' })
   const [first] = errors
   const offset = first?.labels[0]?.start

@@ -18,12 +18,16 @@ import type {
 } from '../../facts/facts.ts'
 import { bare, below, bound, child, children, keyOf, type Node, text } from './node.ts'
 import { Scopes } from './scope.ts'
-import { readStatement } from './statements.ts'
-import { readValue } from './values.ts'
 
 const TEXT_MAX = 200
 
 type Growing<T> = { -readonly [K in keyof T]: T[K] }
+
+/** How the parts of a file are walked: given, since they walk with the reader. */
+export interface Walk {
+  readonly statement: (reader: Reader, node: Node) => void
+  readonly value: (reader: Reader, node: Node, use: CallUse) => Value
+}
 
 /** What is being written while a file is walked. */
 export class Reader {
@@ -37,10 +41,12 @@ export class Reader {
   readonly envReads: EnvRead[] = []
   readonly scopes = new Scopes()
   block = -1
+  readonly #walk: Walk
   readonly #source: string
   readonly #lineStarts: Uint32Array
 
-  constructor(source: string) {
+  constructor(source: string, walk: Walk) {
+    this.#walk = walk
     this.#source = source
     const starts = [0]
     for (let at = source.indexOf('\n'); at !== -1; at = source.indexOf('\n', at + 1)) starts.push(at + 1)
@@ -83,20 +89,20 @@ export class Reader {
   }
 
   value(node: Node | undefined, use: CallUse = 'argument'): Value {
-    return node === undefined ? { kind: 'null' } : readValue(this, bare(node), use)
+    return node === undefined ? { kind: 'null' } : this.#walk.value(this, bare(node), use)
   }
 
   statement(node: Node): void {
-    readStatement(this, node)
+    this.#walk.statement(this, node)
   }
 
   statements(nodes: readonly Node[]): void {
-    for (const node of nodes) readStatement(this, node)
+    for (const node of nodes) this.#walk.statement(this, node)
   }
 
   /** Anything that has no meaning of its own here: what is in it may. */
   through(node: Node): void {
-    for (const inner of below(node)) readStatement(this, inner)
+    for (const inner of below(node)) this.#walk.statement(this, inner)
   }
 
   path(node: Node): Path {

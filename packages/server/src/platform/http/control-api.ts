@@ -64,11 +64,7 @@ export async function startControlApi(deps: ControlApiDeps): Promise<ControlApi>
   const answering = { streams, checkAnswers: deps.checkAnswers ?? false }
 
   const exchangeOf = (request: FastifyRequest): Exchange => exchanges.get(request.raw) as Exchange
-  const hearBody = (request: FastifyRequest, bytes: Buffer): void => {
-    const exchange = exchangeOf(request)
-    exchange.body = bytes
-    if (!exchange.isWhole) exchange.receivedMonoMs = env.clock.monoMs()
-  }
+  const hearBody: HearBody = (request, bytes) => takeBody(exchangeOf(request), bytes, env)
   const fail = (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
     const exchange = exchangeOf(request)
     const known = toEdgeError(error, exchange.traceId)
@@ -139,6 +135,12 @@ async function createFastify(bodyLimit: number, fail: Fail): Promise<FastifyInst
   app.removeAllContentTypeParsers()
   app.setErrorHandler((error, request, reply) => fail(error, request, reply))
   return app
+}
+
+/** HA4. */
+function takeBody(exchange: Exchange, bytes: Buffer, { clock }: Env): void {
+  exchange.body = bytes
+  if (!exchange.isWhole) exchange.receivedMonoMs = clock.monoMs()
 }
 
 type HearBody = (request: FastifyRequest, bytes: Buffer) => void

@@ -75,6 +75,21 @@ describe('rate limiter', () => {
     await drainMesh()
   })
 
+  test('RL1: the same for a window of a second: ten are ten, and not six hundred', async () => {
+    const [a, b] = [await startProcess('a', 200), await startProcess('b', 200)]
+    const startedMs = performance.now()
+    const quota = { count: 10, windowMs: 1_000 }
+    const verdicts = await Promise.all(
+      Array.from({ length: 60 }, (_, index) => (index % 2 === 0 ? a : b).limiter.take('quick', quota)),
+    )
+    const granted = verdicts.filter(({ allowed }) => allowed).length
+    expect(granted).toBeLessThanOrEqual(10 + (10 * (performance.now() - startedMs)) / 1_000 + 1)
+    expect(granted).toBeGreaterThanOrEqual(9)
+    const refused = verdicts.filter(({ allowed }) => !allowed)
+    for (const { retryAfterMs } of refused) expect(retryAfterMs).toBeLessThanOrEqual(1_000)
+    await drainMesh()
+  })
+
   test('RL1: the same under a burst from everywhere at once', async () => {
     const [a, b] = [await startProcess('a', 200), await startProcess('b', 200)]
     const startedMs = performance.now()

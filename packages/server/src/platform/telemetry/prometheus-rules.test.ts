@@ -12,6 +12,7 @@ interface Alert {
   readonly annotations: { readonly summary: string; readonly runbook: string }
 }
 
+const RUNBOOKS = new URL('../../../../../docs/runbooks/sessions.md', import.meta.url)
 const FILE = new URL('../../../prometheus/ripstop.rules.yaml', import.meta.url)
 const { groups } = parse(readFileSync(FILE, 'utf8')) as { groups: { name: string; rules: Alert[] }[] }
 const alerts = groups.flatMap(({ rules }) => rules)
@@ -51,6 +52,20 @@ const METRICS: Readonly<Record<string, readonly string[]>> = {
   webhook_endpoints: ['state'],
   webhook_secrets_too_old: [],
   delivery_check_count: ['name'],
+  sessions_commands_total: ['kind', 'outcome'],
+  sessions_command_seconds_bucket: ['le'],
+  sessions_degraded: [],
+  sessions_epoch: [],
+  sessions_forks_total: [],
+  sessions_superseded_total: [],
+  sessions_timeout_lateness_seconds_bucket: ['le'],
+  sessions_write_behind_lag: [],
+  sessions_write_behind_failures_total: [],
+  session_sockets_open: [],
+  session_sockets_closed_total: ['code'],
+  session_client_uncertainty_seconds_bucket: ['le'],
+  process_resident_memory_bytes: [],
+  process_cpu_seconds_total: [],
 }
 const SRC = new URL('../..', import.meta.url)
 const KERNEL = new URL('../../../../kernel/src', import.meta.url)
@@ -147,6 +162,28 @@ describe('alert rules', () => {
       expect(named).toContain(metric)
     for (const metric of ['webhook_endpoints', 'webhook_secrets_too_old', 'delivery_check_count'])
       expect(named).toContain(metric)
+  })
+
+  it('cover what issue 4 asks for', () => {
+    const named = new Set(alerts.flatMap(({ expr }) => metricsOf(expr)))
+    // P0 of its seed, with redis_up above; P1; P2.
+    for (const metric of ['sessions_commands_total', 'sessions_command_seconds_bucket', 'session_sockets_closed_total'])
+      expect(named).toContain(metric)
+    for (const metric of ['sessions_write_behind_failures_total', 'sessions_write_behind_lag', 'sessions_forks_total'])
+      expect(named).toContain(metric)
+    for (const metric of ['process_resident_memory_bytes', 'process_cpu_seconds_total', 'sessions_degraded'])
+      expect(named).toContain(metric)
+    for (const metric of ['session_client_uncertainty_seconds_bucket', 'sessions_timeout_lateness_seconds_bucket'])
+      expect(named).toContain(metric)
+  })
+
+  it('name only runbooks that are there', () => {
+    const runbooks = readFileSync(RUNBOOKS, 'utf8')
+    const named = alerts.flatMap(
+      ({ annotations }) => annotations.runbook.match(/docs\/runbooks\/sessions\.md, [^.]+/g) ?? [],
+    )
+    expect(named.length).toBeGreaterThan(6)
+    for (const name of named) expect(runbooks, name).toContain(`\n## ${name.split(', ')[1]}\n`)
   })
 
   it('name only metrics that the code registers', () => {

@@ -1,0 +1,50 @@
+// Kubernetes objects of YAML files, several to a file. Of Helm templates the lines with {{ }} are emptied, so that the others keep their number.
+//   KX1. Every document that has apiVersion and kind is an object, lists of objects included, and nothing else is.
+//   KX2. A template's object says that it is one, and its lines are those of the file.
+
+import type { KubernetesObject } from '../repository/configuration.ts'
+import type { FileIndex } from '../repository/repository.ts'
+import { at, itemsOf, lineOf, plain, readYaml, scalarText, type Tree } from './yaml.ts'
+
+const FILES_MAX = 2_000
+const OBJECTS_MAX = 5_000
+const LEFT = new Set(['vendored', 'generated', 'example', 'test'])
+
+export function readKubernetes(files: FileIndex): readonly KubernetesObject[] {
+  const found: KubernetesObject[] = []
+  const paths = files.list().filter((file) => /\.ya?ml$/i.test(file) && !LEFT.has(files.role(file) ?? 'other'))
+  for (const file of paths.slice(0, FILES_MAX)) {
+    const text = files.read(file)
+    if (text === undefined || !/^\s*apiVersion:/m.test(text) || !/^\s*kind:/m.test(text)) continue
+    for (const object of readKubernetesFile(file, text)) if (found.length < OBJECTS_MAX) found.push(object)
+  }
+  return found
+}
+
+export function readKubernetesFile(file: string, text: string): readonly KubernetesObject[] {
+  const isTemplate = text.includes('{{')
+  const clean = isTemplate ? text.replace(/^.*\{\{.*$/gm, '') : text
+  return readYaml(file, clean).documents.flatMap((tree) => objects(file, tree, isTemplate))
+}
+
+function objects(file: string, tree: Tree, isTemplate: boolean): readonly KubernetesObject[] {
+  const apiVersion = scalarText(at(tree, 'apiVersion'))
+  const kind = scalarText(at(tree, 'kind'))
+  if (tree.kind !== 'map' || apiVersion === undefined || kind === undefined) return []
+  if (kind === 'List') return itemsOf(at(tree, 'items')).flatMap((item) => objects(file, item, isTemplate))
+  const name = scalarText(at(tree, 'metadata', 'name')) ?? ''
+  const line = tree.entries.get('kind')?.loc.line ?? tree.loc.line
+  return [
+    {
+      file,
+      loc: { file, line, endLine: line },
+      apiVersion,
+      kind,
+      name,
+      namespace: scalarText(at(tree, 'metadata', 'namespace')),
+      isTemplate,
+      body: plain(tree) as Readonly<Record<string, unknown>>,
+      line: (path) => lineOf(tree, path),
+    },
+  ]
+}

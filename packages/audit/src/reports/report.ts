@@ -1,0 +1,75 @@
+// The report: one versioned document that every other format is drawn from. Its schema is report.schema.json beside the package.
+//   RE1. Every number in it is a Figure: it says what it is of, how it is known, and what from. What is not measured has none.
+//   RE2. Paths are relative to the audited folder; the folder's own path is not in it.
+
+import type { SuppressionProblem } from '../findings/suppression.ts'
+import type { BlastRadius } from '../graph/blast-radius.ts'
+import type { Provenance } from '../model/evidence.ts'
+import type { Finding } from '../model/finding.ts'
+import type { SystemGraph } from '../model/graph.ts'
+import type { Unread } from '../repository/repository.ts'
+import type { RuleMeta } from '../rules/rule.ts'
+import type { Phase } from './plan.ts'
+
+export const REPORT_FORMAT = 'ripstop-audit'
+export const REPORT_VERSION = 1
+
+export interface Figure {
+  readonly value: number
+  readonly unit: string
+  readonly provenance: Provenance
+  readonly source: string
+}
+
+export const GRADES = ['A', 'B', 'C', 'D', 'E'] as const
+export type Grade = (typeof GRADES)[number]
+
+/** A finding as reports hold it: with its category, and the component that its place belongs to. */
+export interface ReportedFinding extends Finding {
+  readonly category: RuleMeta['category']
+}
+
+export interface Coverage {
+  readonly languages: readonly { readonly language: string; readonly files: Figure; readonly lines: Figure }[]
+  /** compose, kubernetes, Dockerfiles …: how many were read. */
+  readonly configuration: readonly { readonly kind: string; readonly files: Figure }[]
+  readonly leftOut: readonly { readonly role: string; readonly files: Figure }[]
+  readonly unread: readonly Unread[]
+  readonly brokenRules: readonly { readonly rule: string; readonly message: string }[]
+  readonly suppressionProblems: readonly SuppressionProblem[]
+}
+
+export interface Report {
+  readonly format: typeof REPORT_FORMAT
+  readonly version: typeof REPORT_VERSION
+  readonly tool: { readonly name: 'ripstop-audit'; readonly version: string }
+  readonly generatedAt: string
+  /** The folder's name. */
+  readonly name: string
+  /** Null: nothing was read that a grade could rest on. */
+  readonly grade: Grade | null
+  readonly gradeBecause: string
+  readonly figures: {
+    readonly strong: Figure
+    readonly review: Figure
+    readonly suppressed: Figure
+    readonly rules: Figure
+    /** Strong ones, by severity. */
+    readonly critical: Figure
+    readonly high: Figure
+    readonly medium: Figure
+    readonly low: Figure
+  }
+  readonly findings: readonly ReportedFinding[]
+  /** Fingerprints, the first first. */
+  readonly topTen: readonly string[]
+  readonly plan: readonly Phase[]
+  readonly rules: readonly RuleMeta[]
+  readonly graph: SystemGraph
+  readonly blastRadii: readonly BlastRadius[]
+  readonly coverage: Coverage
+}
+
+export function figure(value: number, unit: string, provenance: Provenance, source: string): Figure {
+  return { value, unit, provenance, source }
+}

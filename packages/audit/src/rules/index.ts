@@ -1,0 +1,11 @@
+// The registry of rules.
+
+import type { Rule } from './rule.ts'
+import { swallowedError } from './swallowed-error.ts'
+
+/** In the order in which reports list them within a category. */
+export const RULES: readonly Rule[] = [swallowedError]
+
+export function ruleById(id: string): Rule | undefined {
+  return RULES.find(({ meta }) => meta.id === id)
+}
