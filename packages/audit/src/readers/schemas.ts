@@ -34,20 +34,14 @@ function readerOf(file: string) {
   return undefined
 }
 
-/** An index that another migration adds belongs to its table. */
+/** An index that another migration adds belongs to every table of that name. */
 function joinTables(schemas: readonly DataSchema[]): readonly DataSchema[] {
-  const byTable = new Map<string, Growing>()
-  for (const { file, table, loc, columns, unique } of schemas) {
-    const before = byTable.get(table)
-    const own = { file, table, loc, columns: [...columns], unique: unique.map((key) => [...key]) }
-    if (before === undefined) byTable.set(table, own)
-    else if (before.columns.length === 0) byTable.set(table, { ...own, unique: [...own.unique, ...before.unique] })
-    else {
-      before.columns.push(...columns.filter((column) => !before.columns.includes(column)))
-      before.unique.push(...own.unique)
-    }
-  }
-  return [...byTable.values()]
+  const later = new Map<string, (readonly string[])[]>()
+  for (const { table, columns, unique } of schemas)
+    if (columns.length === 0) later.set(table, [...(later.get(table) ?? []), ...unique])
+  return schemas
+    .filter(({ columns }) => columns.length > 0)
+    .map((schema) => ({ ...schema, unique: [...schema.unique, ...(later.get(schema.table) ?? [])] }))
 }
 
 function locAt(file: string, text: string, offset: number): DataSchema['loc'] {

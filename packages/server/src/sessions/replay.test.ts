@@ -43,7 +43,7 @@ const games: fc.Arbitrary<readonly Move[]> = fc
   .map((moves) => [[{ kind: 'start' }, 400, false], ...moves])
 
 describe('replay', () => {
-  test('RY1, RY2, SA3: whatever was played, every millisecond is somewhere, and every state is the one that was committed', () => {
+  test('WT1, WT2, SA3: whatever was played, every millisecond is somewhere, and every state is the one that was committed', () => {
     fc.assert(
       fc.property(setups, games, fc.nat(20_000), (setup, played, laterMs) => {
         const { entries, sessions } = playGame(REF, setup, played)
@@ -159,7 +159,7 @@ describe('verify', () => {
   const changed = (at: number, change: (entry: LogEntry) => Partial<LogEntry>) =>
     game.entries.map((entry) => (entry.version === at ? { ...entry, ...change(entry) } : entry))
 
-  test('RY3: a log that nobody touched is valid, over pages, and so is what is left of a session that was deleted', async () => {
+  test('WT3: a log that nobody touched is valid, over pages, and so is what is left of a session that was deleted', async () => {
     const whole = { isValid: true, entries: 1_202, epochs: [1], head: game.entries.at(-1)?.hash, broken: undefined }
     expect(await verify(game.entries)).toEqual(whole)
     expect(await verify(game.entries, 'deleted')).toEqual(whole)
@@ -187,11 +187,11 @@ describe('verify', () => {
       0,
     ],
     ['it can not be read', changed(1, () => forged('{')), 1, 'text', 0],
-  ] as const)('RY3: %s', async (_, given, version, fault, entries) => {
+  ] as const)('WT3: %s', async (_, given, version, fault, entries) => {
     expect(await verify(given)).toMatchObject({ isValid: false, broken: { version, fault }, entries })
   })
 
-  test('RY3: a session that is not what its log makes of it is no valid one, whatever its head', async () => {
+  test('WT3: a session that is not what its log makes of it is no valid one, whatever its head', async () => {
     const richer = last.body.replace(/\[\[\d+/, (found) => `${found}0`)
     expect(richer).not.toBe(last.body)
     const fault = { isValid: false, broken: { version: last.version, fault: 'state' } }
@@ -199,7 +199,7 @@ describe('verify', () => {
     expect(await verify(game.entries, { ...last, head: NO_HEAD })).toMatchObject(fault)
   })
 
-  test('RY3: an epoch that had passed is none to go on in', async () => {
+  test('WT3: an epoch that had passed is none to go on in', async () => {
     const rules = rulesOf()
     const created = { kind: 'created', version: 1, atMs: 1, rules, metadata: {}, timeoutEvent: undefined } as const
     const first = createEntry(NO_HEAD, { epoch: 2, event: created, actor: 'a', decidedMs: 1 })

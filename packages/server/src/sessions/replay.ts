@@ -1,9 +1,9 @@
 // Replay. A session's log, read again entry by entry, and told to people: what happened, who asked, how long it waited, what it cost, and what every
 // clock showed then. And at any moment: where did my time go? Pure; nothing is known but the log.
 // Invariants:
-//   RY1. Of every participant: the parts of his own time, other people's, pauses and outages are the wall time since the session began, to the
+//   WT1. Of every participant: the parts of his own time, other people's, pauses and outages are the wall time since the session began, to the
 //        millisecond; and everybody's own time, pauses and outages are the wall time too.
-//   RY2. The state at a version is the one that was committed as that version.
+//   WT2. The state at a version is the one that was committed as that version.
 
 import { type Ctx, RipstopError } from '@ripstop/kernel'
 import {
@@ -137,7 +137,7 @@ export class Replay {
     })
   }
 
-  /** RY1. As of `nowMs`, or the last entry, if that is later, or the end, if it has ended. */
+  /** WT1. As of `nowMs`, or the last entry, if that is later, or the end, if it has ended. */
   shares(nowMs: number): readonly TimeShare[] {
     const { rules, status, active, startedMs, endedMs, atMs } = this.state
     const untilMs = endedMs ?? Math.max(nowMs, atMs)

@@ -1,7 +1,7 @@
 // Verify. Walks a session's log from its first entry: every hash follows from the one before, no version is left out, and what the entries make of
 // the session is what is stored. It needs nothing but the log, so that anybody who was given it can do the same.
 // Invariants:
-//   RY3. The first entry that was changed, left out, or put in between is named, and why it is none; what comes after it is not vouched for.
+//   WT3. The first entry that was changed, left out, or put in between is named, and why it is none; what comes after it is not vouched for.
 
 import { type Ctx, RipstopError } from '@ripstop/kernel'
 import { apply, createSession, type SessionState } from '@ripstop/protocol/sessions'

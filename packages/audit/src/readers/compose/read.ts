@@ -31,11 +31,10 @@ function readFile(files: FileIndex, file: string, all: ReadonlySet<string>): rea
   const loaded = loader.load(file)
   if (loaded === undefined) return loader.problems.length === 0 ? [] : [project([file], emptyMap(file), loader, false)]
   const base = standardBeside(file, all)
-  if (base !== undefined && isFragment(loaded)) {
+  if (base !== undefined && (isFragment(loaded) || isNamedOverride(file))) {
     const below = loader.load(base)
     return below === undefined ? [] : [project([base, file], mergeTrees(below, loaded), loader, false)]
   }
-  if (isFragment(loaded) && isNamedOverride(file)) return []
   const override = STANDARD.test(nameOf(file)) ? overrideOf(file, all) : undefined
   return [project([file], loaded, loader, override !== undefined)]
 }

@@ -1,0 +1,95 @@
+// The arguments of the command line.
+//   AX5. What is not understood is refused with AUDIT_USAGE, and says which word; nothing is guessed.
+
+import { auditError } from './codes.ts'
+import { FORMATS, type Format } from './reports/formats.ts'
+
+export const USAGE = `ripstop-audit DIR [--format md,html,json,sarif,junit] [--out FILE] [--baseline REPORT.json]
+ripstop-audit diff A.json B.json     what appeared, grew and went between two JSON reports
+ripstop-audit explain RULE           why a rule exists, and what mends it; without RULE: all of them
+ripstop-audit readiness RESULTS      a readiness report (md, json) from a file of test results
+    --format   one or more; default md. Without --out they are printed
+    --out      where to write; with several formats, each gets its own ending
+    --baseline an earlier JSON report: only what is new or worse counts for the exit code
+exit: 0 nothing strong, 1 something strong, 2 the command was wrong, a rule broke, or nothing was read
+`
+
+export type Command =
+  | { readonly kind: 'help' }
+  | { readonly kind: 'version' }
+  | {
+      readonly kind: 'audit'
+      readonly target: string
+      readonly formats: readonly Format[]
+      readonly out: string | undefined
+      readonly baseline: string | undefined
+    }
+  | { readonly kind: 'diff'; readonly before: string; readonly after: string }
+  | { readonly kind: 'explain'; readonly rule: string | undefined }
+
+const OPTIONS = ['--format', '--out', '--baseline'] as const
+type Option = (typeof OPTIONS)[number]
+
+/** AX5. */
+export function parseArguments(args: readonly string[]): Command {
+  if (args.includes('--help') || args.includes('-h')) return { kind: 'help' }
+  if (args.includes('--version')) return { kind: 'version' }
+  const { words, options } = split(args)
+  const [first, ...rest] = words
+  const formats = parseFormats(options.get('--format'))
+  const out = options.get('--out')
+  switch (first) {
+    case undefined:
+      throw usage('name the folder to audit')
+    case 'diff': {
+      const [before, after] = exactly(rest, 2, 'diff takes two JSON reports')
+      return { kind: 'diff', before: before as string, after: after as string }
+    }
+    case 'explain':
+      if (rest.length > 1) throw usage('explain takes one rule')
+      return { kind: 'explain', rule: rest[0] }
+    default:
+      exactly(rest, 0, `one folder at a time: ${rest.join(' ')} is too much`)
+      return { kind: 'audit', target: first, formats, out, baseline: options.get('--baseline') }
+  }
+}
+
+function split(args: readonly string[]): {
+  readonly words: readonly string[]
+  readonly options: ReadonlyMap<Option, string>
+} {
+  const words: string[] = []
+  const options = new Map<Option, string>()
+  for (let at = 0; at < args.length; at++) {
+    const arg = args[at] as string
+    if (!arg.startsWith('--')) {
+      words.push(arg)
+      continue
+    }
+    const [name = '', ...inline] = arg.split('=')
+    const option = OPTIONS.find((known) => known === name)
+    if (option === undefined) throw usage(`${name} is no option`)
+    const value = inline.length > 0 ? inline.join('=') : args[++at]
+    if (value === undefined || value === '') throw usage(`${name} needs a value`)
+    options.set(option, value)
+  }
+  return { words, options }
+}
+
+function parseFormats(text: string | undefined): readonly Format[] {
+  if (text === undefined) return ['md']
+  return [...new Set(text.split(','))].map((word) => {
+    const format = FORMATS.find((known) => known === word.trim())
+    if (format === undefined) throw usage(`${word} is no format: ${FORMATS.join(', ')}`)
+    return format
+  })
+}
+
+function exactly(words: readonly string[], count: number, problem: string): readonly string[] {
+  if (words.length !== count) throw usage(problem)
+  return words
+}
+
+function usage(problem: string): Error {
+  return auditError('AUDIT_USAGE', problem)
+}

@@ -1,0 +1,24 @@
+// How figures and places are written for people: never a number without how it is known, never a blank where nothing is.
+
+import type { Evidence } from '../model/evidence.ts'
+import type { Figure } from './report.ts'
+
+export const NOT_MEASURABLE = 'not measurable here'
+
+/** RE1: `12 findings (static)`. */
+export function showFigure(figure: Figure | undefined): string {
+  return figure === undefined
+    ? NOT_MEASURABLE
+    : `${figure.value.toLocaleString('en')} ${figure.unit} (${figure.provenance})`
+}
+
+/** `src/a.ts:12`, `src/a.ts:12-14`; '' for what is not about a place. */
+export function showPlace({ loc }: Evidence): string {
+  if (loc === undefined) return ''
+  return `${loc.file}:${loc.line}${loc.endLine > loc.line ? `-${loc.endLine}` : ''}`
+}
+
+/** What it gives as a number, with how that is known. */
+export function showValue({ value, unit, provenance }: Evidence): string {
+  return value === undefined ? '' : `${value}${unit === undefined ? '' : ` ${unit}`} (${provenance})`
+}

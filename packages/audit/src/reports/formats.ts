@@ -1,0 +1,42 @@
+// The formats of the report, by name. `json` is the source; the others are drawn from it.
+
+import { renderJson } from './json.ts'
+import { renderJunit } from './junit.ts'
+import { renderMarkdown } from './markdown.ts'
+import type { Report } from './report.ts'
+import { renderSarif } from './sarif.ts'
+
+export const FORMATS = ['md', 'html', 'json', 'sarif', 'junit'] as const
+export type Format = (typeof FORMATS)[number]
+
+/** Endings of files. */
+export const ENDINGS: Readonly<Record<Format, string>> = {
+  md: '.md',
+  html: '.html',
+  json: '.json',
+  sarif: '.sarif',
+  junit: '.junit.xml',
+}
+
+export interface Rendered {
+  readonly text: string
+  /** What the format could not hold, in words; undefined: it holds everything. */
+  readonly truncated: string | undefined
+}
+
+export function render(report: Report, format: Format): Rendered {
+  switch (format) {
+    case 'json':
+      return { text: renderJson(report), truncated: undefined }
+    case 'md':
+      return { text: renderMarkdown(report), truncated: undefined }
+    case 'html':
+      return { text: renderMarkdown(report), truncated: undefined }
+    case 'junit':
+      return { text: renderJunit(report), truncated: undefined }
+    case 'sarif':
+      return renderSarif(report)
+    default:
+      return format satisfies never
+  }
+}

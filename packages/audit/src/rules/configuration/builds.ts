@@ -1,0 +1,133 @@
+// What a service is built from: its Dockerfile, the stages that its image is made of, and the folders that a Dockerfile is built in.
+
+import { readDockerfile } from '../../readers/dockerfile.ts'
+import type {
+  ComposeBuild,
+  ComposeService,
+  Dockerfile,
+  DockerInstruction,
+  DockerStage,
+} from '../../repository/configuration.ts'
+import { folderOf, join, resolveFrom, resolveIn } from '../../repository/paths.ts'
+import { isWithin, parsePattern } from '../../repository/pattern.ts'
+import type { Repository } from '../../repository/repository.ts'
+
+/** Of the build context, as a folder of the repository; undefined: it is none, or not there. */
+export function contextOf(repository: Repository, build: ComposeBuild | undefined): string | undefined {
+  if (build === undefined || isRemote(build.context.value)) return undefined
+  const target = resolveFrom(build.context.loc.file, build.context.value)
+  return typeof target === 'string' || !repository.files.has(target.path) ? undefined : target.path
+}
+
+export function isRemote(context: string): boolean {
+  return /^([a-z+]+:\/\/|git@|github\.com\/)|\.git(#|$)/.test(context) || context.includes('$') || context === ''
+}
+
+export function dockerfileOf(repository: Repository, service: ComposeService): Dockerfile | undefined {
+  const context = contextOf(repository, service.build)
+  const named = service.build?.dockerfile?.value ?? 'Dockerfile'
+  if (context === undefined || named === '') return undefined
+  const target = resolveIn(context, named)
+  if (typeof target === 'string') return undefined
+  const known = repository.configuration.dockerfiles.find(({ file }) => file === target.path)
+  const text = known === undefined ? repository.files.read(target.path) : undefined
+  return known ?? (text === undefined ? undefined : readDockerfile(target.path, text))
+}
+
+/** The stage that becomes the image and those it stands on, the lowest first. */
+export function imageStages(dockerfile: Dockerfile, target: string | undefined): readonly DockerStage[] {
+  const { stages } = dockerfile
+  const chain: DockerStage[] = []
+  let here = target === undefined ? stages.at(-1) : stages.find(({ name }) => sameName(name, target))
+  while (here !== undefined && !chain.includes(here)) {
+    chain.unshift(here)
+    const below = here.base.value
+    const before = stages.indexOf(here)
+    here = stages.slice(0, before).find(({ name }) => sameName(name, below))
+  }
+  return chain
+}
+
+function sameName(name: string | undefined, other: string): boolean {
+  return name?.toLowerCase() === other.toLowerCase()
+}
+
+export function instructionsOf(stages: readonly DockerStage[]): readonly DockerInstruction[] {
+  return stages.flatMap(({ instructions }) => instructions)
+}
+
+/** Folders that it may be built in: those that compose files name, else its own and all above it. */
+export function contextsOf(
+  repository: Repository,
+  dockerfile: Dockerfile,
+): { readonly folders: readonly string[]; readonly isKnown: boolean } {
+  const folders = new Set<string>()
+  for (const { services } of repository.configuration.compose)
+    for (const service of services.values()) {
+      const context = contextOf(repository, service.build)
+      if (context !== undefined && dockerfileOf(repository, service)?.file === dockerfile.file) folders.add(context)
+    }
+  if (folders.size > 0) return { folders: [...folders], isKnown: true }
+  let folder = folderOf(dockerfile.file)
+  const above = [folder]
+  while (folder !== '') {
+    folder = folderOf(folder)
+    above.push(folder)
+  }
+  return { folders: above, isKnown: false }
+}
+
+export interface Copy {
+  readonly sources: readonly string[]
+  readonly target: string
+  readonly from: string | undefined
+}
+
+/** Undefined: no COPY of files. */
+export function parseCopy({ name, text }: DockerInstruction): Copy | undefined {
+  if ((name !== 'COPY' && name !== 'ADD') || text.includes('<<')) return undefined
+  const from = /--from=(\S+)/.exec(text)?.[1]
+  const rest = text.replace(/^(--\S+\s+)+/, '').trim()
+  const words = rest.startsWith('[')
+    ? [...rest.matchAll(/"((?:[^"\\]|\\.)*)"/g)].map((match) => match[1] ?? '')
+    : rest.split(/\s+/)
+  return words.length < 2 ? undefined : { sources: words.slice(0, -1), target: words.at(-1) ?? '', from }
+}
+
+/** Does `source`, wildcards and all, name something in `folder`? */
+export function isInContext(repository: Repository, folder: string, source: string): boolean {
+  const clean = source.replace(/^\/+/, '')
+  const target = resolveIn(folder, clean)
+  if (typeof target === 'string') return false
+  if (!/[*?[]/.test(clean)) return repository.files.has(target.path)
+  // A class of letters is taken as there: it is rare, and a wrong word about it costs more than silence.
+  const pattern = clean.includes('[') ? undefined : parsePattern(`/${join(folder, clean.replace(/^\.\//, ''))}`)
+  return pattern === undefined || repository.files.list().some((file) => isWithin(pattern, file))
+}
+
+const BUILT = new Set([
+  'dist',
+  'build',
+  'target',
+  'out',
+  'bin',
+  'node_modules',
+  '.next',
+  'publish',
+  'coverage',
+  'static',
+])
+
+/** A .gitignore names it, or it bears a name that builds give to what they make: it is not meant to be in the repository. */
+export function isMade({ files }: Repository, path: string): boolean {
+  if (path.split('/').some((segment) => BUILT.has(segment)) || /\.(jar|war|whl|tgz|zip)$/.test(path)) return true
+  for (let folder = folderOf(path); ; folder = folderOf(folder)) {
+    const lines = files.read(join(folder, '.gitignore'))?.split('\n') ?? []
+    const inside = folder === '' ? path : path.slice(folder.length + 1)
+    let isIgnored = false
+    for (const pattern of lines.map(parsePattern))
+      if (pattern !== undefined && (isWithin(pattern, inside) || isWithin(pattern, `${inside}/x`)))
+        isIgnored = !pattern.isNegated
+    if (isIgnored || folder === '') return isIgnored
+  }
+}

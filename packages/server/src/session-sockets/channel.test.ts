@@ -1,0 +1,125 @@
+import { describe, expect, test } from 'vitest'
+import type { FeedMessage } from '#session-stores'
+import { Channel } from './channel.ts'
+import { createInTurn } from './in-turn.ts'
+import { SOCKET_SETTINGS } from './settings.ts'
+import { createBench, delegate, until } from './sockets.fixture.ts'
+
+const SWITCH = { kind: 'switch' } as const
+
+/** A channel that hears what a test tells it, and whose reads a test can hold back when they were made. */
+async function openChannel() {
+  const bench = createBench()
+  const ref = await bench.create()
+  const held: FeedMessage[] = []
+  let hear: (message: FeedMessage) => void = () => {}
+  let gate: Promise<void> | undefined
+  const asked = { read: 0, answered: 0, updates: 0 }
+  const service = {
+    ...delegate(bench.service),
+    read: async (...given: Parameters<typeof bench.service.read>) => {
+      asked.read++
+      const view = await bench.service.read(...given)
+      await gate
+      asked.answered++
+      return view
+    },
+    watch: (of: typeof ref, listener: typeof hear) => {
+      hear = listener
+      return bench.service.watch(of, (message) => held.push(message))
+    },
+  }
+  const record = () => undefined
+  const log = { debug: record, info: record, warn: record, error: record, child: () => log }
+  const plain = {
+    update: () => {
+      asked.updates++
+      return '{}'
+    },
+  }
+  const channel: Channel = new Channel(
+    {
+      env: bench.env,
+      log,
+      settings: SOCKET_SETTINGS,
+      service,
+      plain,
+      reads: createInTurn({ root: bench.root, limitMs: 5_000, waitingMax: 8 }),
+      onNews: () => channel.flush(),
+      onEnd: () => undefined,
+    },
+    ref,
+  )
+  return {
+    bench,
+    ref,
+    held,
+    asked,
+    channel,
+    tell: (message: FeedMessage | undefined) => message !== undefined && hear(message),
+    gap: () => hear({ kind: 'gap', ref }),
+    /** Reads are made, and answered only when what this gives is called. */
+    holdAnswers: () => {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      gate = promise
+      return () => {
+        gate = undefined
+        resolve()
+      }
+    },
+    [Symbol.dispose]: () => channel.end(),
+  }
+}
+
+describe('what may have been missed', () => {
+  test('FO5: a gap that is heard while the session is read for the first time is followed by another read', async () => {
+    using at = await openChannel()
+    const answer = at.holdAnswers()
+    const ready = at.channel.ready()
+    await until('it was read', () => at.asked.read === 1)
+    await at.bench.command(at.ref, { kind: 'start' })
+    at.gap()
+    answer()
+    await ready
+    await until('it stands where the session does', () => at.channel.view.state.version === 2)
+  })
+
+  test('FO5: so is one that is heard while it is read anew', async () => {
+    using at = await openChannel()
+    await at.channel.ready()
+    const answer = at.holdAnswers()
+    at.gap()
+    await until('it was read', () => at.asked.read === 2)
+    await at.bench.command(at.ref, { kind: 'start' })
+    at.gap()
+    // As long as an alarm of 0 ms takes.
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    answer()
+    await until('it stands where the session does', () => at.channel.view.state.version === 2)
+  })
+
+  test('FO5: what was known before does not stand for what may have been missed', async () => {
+    using at = await openChannel()
+    await at.channel.ready()
+    await at.bench.command(at.ref, { kind: 'start' })
+    at.tell(at.held[0])
+    expect(at.channel.view.state.version).toBe(2)
+    await at.bench.command(at.ref, SWITCH)
+    at.gap()
+    at.tell(at.held[0])
+    await until('it stands where the session does', () => at.channel.view.state.version === 3)
+  })
+
+  test('FO5: of more than can be kept while it is read the last is kept, which shows the hole', async () => {
+    using at = await openChannel()
+    await at.channel.ready()
+    const answer = at.holdAnswers()
+    at.gap()
+    await until('it was read', () => at.asked.read === 2)
+    await at.bench.command(at.ref, { kind: 'start' })
+    for (let i = 0; i < 80; i++) await at.bench.command(at.ref, SWITCH)
+    for (const message of at.held) at.tell(message)
+    answer()
+    await until('it stands where the session does', () => at.channel.view.state.version === 82)
+  })
+})
