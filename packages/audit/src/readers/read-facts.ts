@@ -3,12 +3,16 @@
 
 import type { FileFacts } from '../facts/facts.ts'
 import type { FileIndex, Unread } from '../repository/repository.ts'
+import { readPython } from './python/index.ts'
 import { readTypeScript } from './typescript/index.ts'
 
 type Read = (file: string, source: string) => FileFacts
 
 /** Readers by what the name ends with. */
-const READERS: readonly (readonly [ends: RegExp, read: Read])[] = [[/\.[cm]?[jt]sx?$/, readTypeScript]]
+const READERS: readonly (readonly [ends: RegExp, read: Read])[] = [
+  [/\.[cm]?[jt]sx?$/, readTypeScript],
+  [/\.py$/, readPython],
+]
 
 export interface ReadFacts {
   readonly facts: ReadonlyMap<string, FileFacts>

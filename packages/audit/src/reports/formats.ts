@@ -1,5 +1,6 @@
 // The formats of the report, by name. `json` is the source; the others are drawn from it.
 
+import { renderHtml } from './html.ts'
 import { renderJson } from './json.ts'
 import { renderJunit } from './junit.ts'
 import { renderMarkdown } from './markdown.ts'
@@ -31,7 +32,7 @@ export function render(report: Report, format: Format): Rendered {
     case 'md':
       return { text: renderMarkdown(report), truncated: undefined }
     case 'html':
-      return { text: renderMarkdown(report), truncated: undefined }
+      return { text: renderHtml(report), truncated: undefined }
     case 'junit':
       return { text: renderJunit(report), truncated: undefined }
     case 'sarif':

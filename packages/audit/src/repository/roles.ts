@@ -64,7 +64,7 @@ const FOLDERS: Readonly<Record<string, FileRole>> = {
 }
 
 const TEST_NAME =
-  /(\.(test|spec|e2e|stories|fixture|mock)\.[cm]?[jt]sx?$)|(^test_.*\.py$)|(_test\.py$)|(^conftest\.py$)|(^(jest|vitest|playwright|cypress)\.(config|setup|workspace)\b)/
+  /([._-](test|tests|spec|e2e|stories|fixture|mock)\.[cm]?[jt]sx?$)|(^test_.*\.py$)|(_tests?\.py$)|(^conftest\.py$)|(^(jest|vitest|playwright|cypress)\.(config|setup|workspace)\b)/
 const GENERATED_NAME =
   /(\.min\.(js|css|mjs)$)|(\.bundle\.js$)|(_pb2(_grpc)?\.pyi?$)|(\.pb\.[jt]s$)|(\.generated\.)|(\.d\.[cm]?ts$)/
 const SOURCE = /\.([cm]?[jt]sx?|py)$/

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { FeedMessage } from '#session-stores'
 import { Channel } from './channel.ts'
 import { createInTurn } from './in-turn.ts'
+import type { Peer } from './peer.ts'
 import { SOCKET_SETTINGS } from './settings.ts'
 import { createBench, delegate, until } from './sockets.fixture.ts'
 
@@ -34,7 +35,7 @@ async function openChannel() {
   const plain = {
     update: () => {
       asked.updates++
-      return '{}'
+      return 'x'.repeat(40_000)
     },
   }
   const channel: Channel = new Channel(
@@ -45,7 +46,7 @@ async function openChannel() {
       service,
       plain,
       reads: createInTurn({ root: bench.root, limitMs: 5_000, waitingMax: 8 }),
-      onNews: () => channel.flush(),
+      onNews: () => undefined,
       onEnd: () => undefined,
     },
     ref,
@@ -122,4 +123,22 @@ describe('what may have been missed', () => {
     answer()
     await until('it stands where the session does', () => at.channel.view.state.version === 82)
   })
+})
+
+test('WC1: what was committed together is one change, and of a large session in a hurry only the last is told', async () => {
+  using at = await openChannel()
+  await at.channel.ready()
+  let bytes = 0
+  const peer = { index: 0, dialect: { isPlain: true }, deliver: (frames: Buffer) => (bytes += frames.length) }
+  at.channel.join(peer as unknown as Peer)
+  await at.bench.command(at.ref, { kind: 'start' })
+  for (let i = 0; i < 30; i++) await at.bench.command(at.ref, SWITCH)
+  const entries = at.held.flatMap((message) => (message.kind === 'entries' ? message.entries : []))
+  at.tell({ kind: 'entries', ref: at.ref, from: { epoch: 1, version: 1 }, entries: entries.slice(0, 10) })
+  expect(at.asked.updates).toBe(1)
+  for (const message of at.held) at.tell(message)
+  expect(at.asked.updates).toBe(1 + 21)
+  at.channel.flush()
+  expect(bytes).toBeLessThan(2 * 40_000)
+  peer.dialect.isPlain = false
 })

@@ -6,11 +6,12 @@
 //   FO5. A socket that subscribed is told every event from its place on, without a hole and once, or all of the session anew.
 //   FO6. What happens within one turn of the event loop goes to a socket in one write.
 
-import { type Env, hasCode, isRipstopError, RipstopError } from '@ripstop/kernel'
+import { type Ctx, type Env, hasCode, isRipstopError, RipstopError } from '@ripstop/kernel'
 import { apply, type WirePlace } from '@ripstop/protocol/sessions'
 import type { Log } from '#platform/telemetry'
 import { type Kept, UnderWay } from '#platform/under-way'
-import { type FeedMessage, type LogEntry, readLine, type SessionRef } from '#session-stores'
+import { type LogEntry, readLine } from '#session-log'
+import type { FeedMessage, SessionRef } from '#session-stores'
 import type { SessionService, SessionView } from '#sessions'
 import { Alarm } from './alarm.ts'
 import { EventRing, isAt, isBeyond, stepTo } from './following.ts'
@@ -39,7 +40,7 @@ type Entries = Extract<FeedMessage, { kind: 'entries' }>
 /** How long what is missing may take to come by itself: another process's event, heard by another way. */
 const MISSING_MS = 25
 const RELOAD_RETRY_MS = 500
-/** What was heard too early; what is left out is noticed as a hole, and asked for. */
+/** What was heard too early; the oldest is left out, so that what comes last shows the hole, which is asked for. */
 const EARLY_MAX = 64
 
 export class Channel implements Room, Kept {
@@ -51,6 +52,8 @@ export class Channel implements Room, Kept {
   #view: SessionView | undefined
   #ring: EventRing | undefined
   #loading: Promise<void> | undefined
+  /** It may have missed something that was not read since. */
+  #hasGap = false
   #early: Entries[] = []
   #versioned: string[] = []
   #plain: string[] = []
@@ -85,11 +88,10 @@ export class Channel implements Room, Kept {
   async ready(): Promise<void> {
     if (this.#view !== undefined) return
     this.#loading ??= this.#deps
-      .reads((ctx) => this.#deps.service.read(ctx, this.ref))
+      .reads((ctx) => this.#read(ctx))
       .then((view) => this.#begin(view))
       .finally(() => {
-        this.#loading = undefined
-        this.#takeEarly()
+        this.#loaded()
         this.#lingerIfEmpty()
       })
     await this.#loading
@@ -149,12 +151,14 @@ export class Channel implements Room, Kept {
       case 'deleted':
         return this.#deleted()
       case 'gap':
+        this.#hasGap = true
         return this.#reloadIn(0)
       case 'entries':
         if (this.#view === undefined || this.#loading !== undefined) return this.#keepEarly(message)
-        if (this.#take(message)) this.#takeEarly()
-        // What continues the place that was known shows that nothing was missed.
-        if (this.#early.length === 0 && this.#ring !== undefined) this.#missing?.clear()
+        if (!this.#take(message)) return
+        this.#takeEarly()
+        // What was missing has come by itself.
+        if (this.#early.length === 0 && this.#ring !== undefined && !this.#hasGap) this.#missing?.clear()
         return
       default:
         return message satisfies never
@@ -179,7 +183,8 @@ export class Channel implements Room, Kept {
   }
 
   #keepEarly(message: Entries): void {
-    if (this.#early.length < EARLY_MAX) this.#early.push(message)
+    if (this.#early.length === EARLY_MAX) this.#early.shift()
+    this.#early.push(message)
   }
 
   /** What came too early may be next by now. */
@@ -197,6 +202,7 @@ export class Channel implements Room, Kept {
   #apply(entries: readonly LogEntry[]): boolean {
     try {
       for (const entry of entries) this.#applyOne(entry)
+      if (entries.length > 0) this.#tellPlain()
       return true
     } catch (error) {
       // Of a later version of the reducer, or a defect.
@@ -214,7 +220,6 @@ export class Channel implements Room, Kept {
     this.#view = { ...this.view, epoch: line.epoch, state: apply(this.view.state, event) }
     this.#ring?.push(told)
     this.#tellVersioned(told.text)
-    this.#tellPlain()
   }
 
   #tellVersioned(...texts: readonly string[]): void {
@@ -222,9 +227,14 @@ export class Channel implements Room, Kept {
     this.#news()
   }
 
+  /** How it stands now: once for all that was committed, or missed, together. */
   #tellPlain(): void {
     if (!this.#peers.list().some(({ dialect }) => dialect.isPlain)) return
-    this.#plain.push(this.#deps.plain.update(this.view))
+    const text = this.#deps.plain.update(this.view)
+    const chars = this.#plain.reduce((sum, { length }) => sum + length, text.length)
+    // The last one says it all: of a large session in a hurry nobody is sent more than one that is slow would be.
+    if (chars > this.#deps.settings.behindBytes) this.#plain = []
+    this.#plain.push(text)
     this.#news()
   }
 
@@ -262,21 +272,29 @@ export class Channel implements Room, Kept {
         if (!isRipstopError(error)) this.#deps.log.error({ event: 'session-sockets.defect', error })
         this.#reloadIn(RELOAD_RETRY_MS)
       })
-      .finally(() => {
-        this.#loading = undefined
-        this.#takeEarly()
-      })
+      .finally(() => this.#loaded())
     return this.#loading
+  }
+
+  /** What was heard before the session is read is in what is read, or on a branch that it left. */
+  #read(ctx: Ctx): Promise<SessionView> {
+    this.#hasGap = false
+    this.#early = []
+    return this.#deps.service.read(ctx, this.ref)
+  }
+
+  #loaded(): void {
+    this.#loading = undefined
+    this.#takeEarly()
+    if (this.#hasGap) this.#reloadIn(0)
   }
 
   /** Tells what was missed, or all anew where that is not to be had. */
   async #catchUp(): Promise<void> {
     const { service, settings, reads } = this.#deps
     const before = placeOf(this.view)
-    // What was heard before the session is read is in what is read, or on a branch that it left.
-    this.#early = []
     const { view, entries } = await reads(async (ctx) => {
-      const view = await service.read(ctx, this.ref)
+      const view = await this.#read(ctx)
       const isSame = this.#ring !== undefined && isAt(before, { epoch: view.epoch, version: view.state.version })
       if (isSame) return { view, entries: [] }
       const history = { service, eventsMax: settings.replayMax }

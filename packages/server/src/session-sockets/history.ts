@@ -5,7 +5,8 @@
 
 import { type Ctx, RipstopError } from '@ripstop/kernel'
 import type { SessionEvent, WirePlace } from '@ripstop/protocol/sessions'
-import { type LogEntry, type LogLine, readLine, type SessionRef } from '#session-stores'
+import { type LogEntry, type LogLine, readLine } from '#session-log'
+import type { SessionRef } from '#session-stores'
 import type { SessionService } from '#sessions'
 import { isAt, type ToldEvent } from './following.ts'
 import type { InTurn } from './in-turn.ts'

@@ -5,7 +5,7 @@
 
 import type { ServerMessage, SessionEvent, WirePlace } from '@ripstop/protocol/sessions'
 import { mayUse, type Principal } from '#platform/http'
-import type { LogLine } from '#session-stores'
+import type { LogLine } from '#session-log'
 import type { SessionView } from '#sessions'
 
 export function writeMessage(message: ServerMessage): string {

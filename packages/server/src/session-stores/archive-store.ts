@@ -3,8 +3,9 @@
 
 import type { Ctx, Link } from '@ripstop/kernel'
 import type { PostgresPool } from '@ripstop/kernel/postgres'
+import type { LogEntry } from '#session-log'
 import { loadWhole, read, readLog, readRow, toSession } from './body-store.ts'
-import { type DueSession, isEnded, type LogEntry, type LogQuery, type SessionRef, type StoredSession } from './store.ts'
+import { type DueSession, isEnded, type LogQuery, type SessionRef, type StoredSession } from './store.ts'
 
 /** `operations`: its last ones, as operations.ts encodes them. */
 export type Archived =

@@ -2,10 +2,10 @@
 
 import { type Ctx, type Link, RipstopError } from '@ripstop/kernel'
 import type { PostgresPool } from '@ripstop/kernel/postgres'
+import { decodeBody, encodeBody, type LogEntry } from '#session-log'
 import { foldEntries } from './fold.ts'
 import { addOperations } from './operations.ts'
-import { decodeBody, encodeBody } from './session-body.ts'
-import type { LogEntry, LogQuery, SessionRef, StoredSession } from './store.ts'
+import type { LogQuery, SessionRef, StoredSession } from './store.ts'
 
 type Db = Link<PostgresPool>
 

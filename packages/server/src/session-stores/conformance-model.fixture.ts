@@ -3,8 +3,9 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import type { LogEntry } from '#session-log'
 import { createFirst, createNext, idOf, type OpenedStore, wholeLog } from './conformance-writing.fixture.ts'
-import { type Commit, isEnded, type LogEntry, type SessionStore, type StoredSession } from './store.ts'
+import { type Commit, isEnded, type SessionStore, type StoredSession } from './store.ts'
 
 const RUNS = 20
 

@@ -1,8 +1,8 @@
 // What the conformance suite works on: an empty store, and sessions whose bodies mean nothing, with logs that are real chains.
 
 import type { Ctx } from '@ripstop/kernel'
-import { createEntry, hashOf, NO_HEAD, readLine } from './chain.ts'
-import type { Commit, LogEntry, SessionRef, SessionStore, StoredSession } from './store.ts'
+import { createEntry, hashOf, type LogEntry, NO_HEAD, readLine } from '#session-log'
+import type { Commit, SessionRef, SessionStore, StoredSession } from './store.ts'
 
 export interface OpenedStore extends AsyncDisposable {
   readonly ctx: Ctx

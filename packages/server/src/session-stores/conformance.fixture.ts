@@ -2,6 +2,7 @@
 // and a second instance over the same data, as another process would have it. Bodies are no sessions here: stores don't read them.
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { LogEntry } from '#session-log'
 import { until } from '../testing/processes.ts'
 import { testDeadlines } from './conformance-due.fixture.ts'
 import { testCommitsAgainstModel } from './conformance-model.fixture.ts'
@@ -15,7 +16,7 @@ import {
   verifyChain,
   wholeLog,
 } from './conformance-writing.fixture.ts'
-import type { LogEntry, StoredSession } from './store.ts'
+import type { StoredSession } from './store.ts'
 import { OPERATIONS_KEPT } from './store.ts'
 
 export function testSessionStore(name: string, openStore: () => Promise<OpenedStore>): void {

@@ -5,9 +5,7 @@
 //   SB3. Only a chain is folded: from the entry that the body is of to the head of the session, nothing left out.
 
 import { apply, createSession } from '@ripstop/protocol/sessions'
-import { hashOf, NO_HEAD, readLine } from './chain.ts'
-import type { SessionBody } from './session-body.ts'
-import type { LogEntry } from './store.ts'
+import { hashOf, type LogEntry, NO_HEAD, readLine, type SessionBody } from '#session-log'
 
 export interface Folded {
   readonly body: SessionBody

@@ -2,9 +2,8 @@
 
 import { apply, type Command, createSession, deadlineOf, decide, type SessionRules } from '@ripstop/protocol/sessions'
 import fc from 'fast-check'
-import { createEntry, NO_HEAD } from './chain.ts'
-import { encodeBody, type SessionBody } from './session-body.ts'
-import type { LogEntry, SessionRef, StoredSession } from './store.ts'
+import { createEntry, encodeBody, type LogEntry, NO_HEAD, type SessionBody } from '#session-log'
+import type { SessionRef, StoredSession } from './store.ts'
 
 export interface Game {
   readonly ref: SessionRef

@@ -11,22 +11,14 @@
 import { type Counter, type Ctx, isRipstopError, type Link, type Metrics, RipstopError } from '@ripstop/kernel'
 import type { PostgresPool } from '@ripstop/kernel/postgres'
 import type { Log } from '#platform/telemetry'
+import type { LogEntry } from '#session-log'
 import { type Archived, createArchive, type SessionArchive } from './archive-store.ts'
 import type { Term } from './authority.ts'
 import type { RunningAuthority } from './authority-start.ts'
 import { readRow } from './body-store.ts'
 import { whichIsAhead } from './copies.ts'
 import type { RedisStore } from './redis-store.ts'
-import type {
-  Commit,
-  Committed,
-  Created,
-  FeedMessage,
-  LogEntry,
-  SessionRef,
-  SessionStore,
-  StoredSession,
-} from './store.ts'
+import type { Commit, Committed, Created, FeedMessage, SessionRef, SessionStore, StoredSession } from './store.ts'
 import '../platform/codes.ts'
 
 /** Somebody else changes it each time: a session is not so busy. */

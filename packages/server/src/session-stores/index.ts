@@ -1,7 +1,5 @@
 export type { Authority, Outage, Term } from './authority.ts'
-export { type CreatedEvent, createEntry, hashOf, type LogLine, NO_HEAD, readLine } from './chain.ts'
 export { createSessionsUpkeep } from './retention.ts'
-export { decodeBody, encodeBody, type SessionBody } from './session-body.ts'
 export { startSessionStores } from './start.ts'
-export type { AckLevel, Commit, FeedMessage, LogEntry, SessionRef, SessionStore, StoredSession } from './store.ts'
+export type { AckLevel, Commit, FeedMessage, SessionRef, SessionStore, StoredSession } from './store.ts'
 export { startWriteBehind } from './write-behind.ts'

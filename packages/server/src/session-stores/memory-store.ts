@@ -5,6 +5,7 @@
 //   SM2. At the bound nothing is forgotten: a session that has no place is refused.
 
 import { RipstopError } from '@ripstop/kernel'
+import type { LogEntry } from '#session-log'
 import {
   type Commit,
   type Committed,
@@ -14,7 +15,6 @@ import {
   type DueSession,
   type FeedMessage,
   isEnded,
-  type LogEntry,
   type LogQuery,
   OPERATIONS_KEPT,
   type SessionRef,

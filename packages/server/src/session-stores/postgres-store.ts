@@ -10,6 +10,7 @@
 import type { Ctx } from '@ripstop/kernel'
 import type { PostgresPool } from '@ripstop/kernel/postgres'
 import { composeStatement, type Part } from '#platform/postgres'
+import type { LogEntry } from '#session-log'
 import { isWhole, loadWhole, readFenced, readLog, refresh, toSession } from './body-store.ts'
 import { type FeedDeps, startFeed } from './feed.ts'
 import { ADDED, encodeOperation, findVersion, markOf } from './operations.ts'
@@ -20,7 +21,6 @@ import {
   type Due,
   type DueClaim,
   isEnded,
-  type LogEntry,
   type SessionRef,
   type SessionStore,
   type StoredSession,

@@ -1,10 +1,11 @@
 // A database with nothing in it but an epoch, for tests of what works on it.
 
 import { Client } from 'pg'
+import type { LogEntry } from '#session-log'
 import { startTestMesh, type TestMesh } from '../testing/mesh.ts'
 import { createTestDatabase } from '../testing/postgres.ts'
 import { idOf } from './conformance-writing.fixture.ts'
-import type { LogEntry, SessionRef, StoredSession } from './store.ts'
+import type { SessionRef, StoredSession } from './store.ts'
 
 export const TENANTS = [idOf(101), idOf(102)] as const
 

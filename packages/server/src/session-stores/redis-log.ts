@@ -3,10 +3,11 @@
 
 import type { Ctx, Link } from '@ripstop/kernel'
 import type { Redis } from 'ioredis'
+import type { LogEntry } from '#session-log'
 import { memberOf, sessionKeyOf, shardOf } from './redis-keys.ts'
 import { decodeRecord } from './redis-record.ts'
 import { runScript, WALK } from './redis-scripts.ts'
-import type { LogEntry, LogQuery } from './store.ts'
+import type { LogQuery } from './store.ts'
 
 /** Records of one step, 2 us of Redis each. */
 const STEP = 64

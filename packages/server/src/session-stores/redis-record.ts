@@ -2,8 +2,9 @@
 // concerned need not read on, and JSON. A whole commit is one record: nobody can ever see half of one.
 
 import { SESSION_STATUSES, type SessionStatus } from '@ripstop/protocol/sessions'
+import type { LogEntry } from '#session-log'
 import { MEMBER_LENGTH, memberOf, refOf } from './redis-keys.ts'
-import type { Commit, LogEntry, SessionRef, StoredSession } from './store.ts'
+import type { Commit, SessionRef, StoredSession } from './store.ts'
 
 export interface CommitRecord {
   readonly kind: 'commit'

@@ -9,6 +9,7 @@
 import { type Ctx, type Env, type Link, RipstopError } from '@ripstop/kernel'
 import type { SessionStatus } from '@ripstop/protocol/sessions'
 import type { Redis } from 'ioredis'
+import type { LogEntry } from '#session-log'
 import { listOperations, markOf } from './operations.ts'
 import { countBacklog, resultsOf } from './redis-backlog.ts'
 import type { RedisFeed } from './redis-feed.ts'
@@ -24,7 +25,6 @@ import {
   type DueClaim,
   type DueSession,
   isEnded,
-  type LogEntry,
   type LogQuery,
   type SessionRef,
   type SessionStore,

@@ -1,11 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { createEntry, hashOf, NO_HEAD, readLine } from './chain.ts'
+import { createEntry, decodeBody, encodeBody, hashOf, type LogEntry, NO_HEAD, readLine } from '#session-log'
 import { idOf, verifyChain } from './conformance-writing.fixture.ts'
 import { foldEntries } from './fold.ts'
 import { type Game, moves, playChess, playGame, setups } from './game.fixture.ts'
-import { decodeBody, encodeBody } from './session-body.ts'
-import type { LogEntry, StoredSession } from './store.ts'
+import type { StoredSession } from './store.ts'
 
 const REF = { tenantId: idOf(101), sessionId: idOf(1) }
 const games = fc.tuple(setups, moves).map(([setup, played]): Game => playGame(REF, setup, played))

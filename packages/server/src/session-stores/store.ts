@@ -10,6 +10,7 @@
 
 import type { Ctx } from '@ripstop/kernel'
 import type { SessionStatus } from '@ripstop/protocol/sessions'
+import type { LogEntry } from '#session-log'
 
 export const OPERATIONS_KEPT = 64
 
@@ -40,18 +41,6 @@ export interface StoredSession extends SessionRef {
   readonly status: SessionStatus
   /** Server time at which something falls due; undefined: nothing does. */
   readonly deadlineMs: number | undefined
-}
-
-/** One line of a session's log. Lines are chained: each is hashed over the one before it (chain.ts). */
-export interface LogEntry {
-  readonly epoch: number
-  readonly version: number
-  /** Lower-case hex of SHA-256. */
-  readonly hash: string
-  /** Canonical JSON of a LogLine (chain.ts): what was hashed. */
-  readonly text: string
-  /** An event of the mesh that is published with it (action_on_timeout `event`); JSON of what POST /v1/events takes. */
-  readonly publish: string | undefined
 }
 
 /** From what it was decided on, to what it becomes. */

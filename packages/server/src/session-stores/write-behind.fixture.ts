@@ -2,6 +2,7 @@
 
 import type { Ctx } from '@ripstop/kernel'
 import { expect } from 'vitest'
+import type { LogEntry } from '#session-log'
 import { startTestMesh, type TestMesh } from '../testing/mesh.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/postgres.ts'
 import { until } from '../testing/processes.ts'
@@ -10,7 +11,7 @@ import { readLog } from './body-store.ts'
 import { createFirst, createNext, idOf, type NextOptions } from './conformance-writing.fixture.ts'
 import { emptyRedis, startSide, type TestSide } from './redis.fixture.ts'
 import { SHARD_KEYS } from './redis-keys.ts'
-import type { LogEntry, SessionRef, StoredSession } from './store.ts'
+import type { SessionRef, StoredSession } from './store.ts'
 import { startWriteBehind, type WriteBehindDeps } from './write-behind.ts'
 
 export const TENANTS = [idOf(101), idOf(102)] as const

@@ -1,7 +1,8 @@
 // The verdict after a race: what was acknowledged is in the log, once, what was refused is not, and the log is a whole one.
 
 import type { Ctx } from '@ripstop/kernel'
-import { readLine, type SessionRef, type SessionStore } from '#session-stores'
+import { readLine } from '#session-log'
+import type { SessionRef, SessionStore } from '#session-stores'
 import { verifySession } from './verify.ts'
 
 /** What a caller was told of one operation. */

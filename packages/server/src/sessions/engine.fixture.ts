@@ -3,15 +3,8 @@
 import { background, type Ctx, createEnv, createSeededRandom, type Env, Metrics, RipstopError } from '@ripstop/kernel'
 import { createFakeClock, type FakeClock } from '@ripstop/kernel/testing'
 import type { SessionRules, TimeControl } from '@ripstop/protocol/sessions'
-import {
-  type Authority,
-  type Commit,
-  type Outage,
-  readLine,
-  type SessionRef,
-  type SessionStore,
-  type Term,
-} from '#session-stores'
+import { readLine } from '#session-log'
+import type { Authority, Commit, Outage, SessionRef, SessionStore, Term } from '#session-stores'
 import { createMemoryData, createMemoryStore, type MemoryData } from '../session-stores/memory-store.ts'
 import { createSessionService, type EngineDeps, type SessionEngine } from './engine.ts'
 import type { CommandOptions, NewSession } from './service.ts'

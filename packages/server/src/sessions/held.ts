@@ -2,7 +2,8 @@
 // Invariants:
 //   EN10. No answer promises more (`level`) than the store did that took or gave what it tells, whoever has the authority by then.
 
-import { type AckLevel, decodeBody, type SessionBody, type SessionRef, type StoredSession } from '#session-stores'
+import { decodeBody, type SessionBody } from '#session-log'
+import type { AckLevel, SessionRef, StoredSession } from '#session-stores'
 import type { SessionView } from './service.ts'
 
 export interface HeldSession {

@@ -12,15 +12,8 @@ import {
   type SessionEvent,
   type SessionState,
 } from '@ripstop/protocol/sessions'
-import {
-  type AckLevel,
-  type Commit,
-  createEntry,
-  encodeBody,
-  type LogEntry,
-  type LogLine,
-  type Outage,
-} from '#session-stores'
+import { createEntry, encodeBody, type LogEntry, type LogLine } from '#session-log'
+import type { AckLevel, Commit, Outage } from '#session-stores'
 import type { HeldSession } from './held.ts'
 import type { CommandOptions } from './service.ts'
 

@@ -1,15 +1,8 @@
 import type { Command } from '@ripstop/protocol/sessions'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import {
-  createEntry,
-  decodeBody,
-  hashOf,
-  type LogEntry,
-  NO_HEAD,
-  type SessionStore,
-  type StoredSession,
-} from '#session-stores'
+import { createEntry, decodeBody, hashOf, type LogEntry, NO_HEAD } from '#session-log'
+import type { SessionStore, StoredSession } from '#session-stores'
 import { type Move, playGame, setups } from '../session-stores/game.fixture.ts'
 import { control, createBench, newSession, refOf, rulesOf } from './engine.fixture.ts'
 import { Replay, replaySession, type TimeShare } from './replay.ts'

@@ -16,7 +16,8 @@ import {
   shownMs,
   type TurnCharge,
 } from '@ripstop/protocol/sessions'
-import { type CreatedEvent, type LogEntry, type LogLine, readLine, type SessionRef } from '#session-stores'
+import { type CreatedEvent, type LogEntry, type LogLine, readLine } from '#session-log'
+import type { SessionRef } from '#session-stores'
 import type { SessionService } from './service.ts'
 
 export interface ReplayStep {

@@ -2,7 +2,8 @@
 
 import type { Ctx } from '@ripstop/kernel'
 import type { Command, SessionEvent, SessionRules, SessionState } from '@ripstop/protocol/sessions'
-import type { AckLevel, FeedMessage, LogEntry, SessionRef } from '#session-stores'
+import type { LogEntry } from '#session-log'
+import type { AckLevel, FeedMessage, SessionRef } from '#session-stores'
 
 export interface SessionView {
   readonly ref: SessionRef

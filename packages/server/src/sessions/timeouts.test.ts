@@ -1,6 +1,7 @@
 import { settle } from '@ripstop/kernel/testing'
 import { afterEach, expect, test } from 'vitest'
-import { readLine, type SessionStore } from '#session-stores'
+import { readLine } from '#session-log'
+import type { SessionStore } from '#session-stores'
 import { createRecordingLog } from '../testing/http.ts'
 import { createBench, down, newSession, refOf, rulesOf, type TestBench, type TestProcess } from './engine.fixture.ts'
 import { startTimeouts } from './timeouts.ts'

@@ -5,16 +5,8 @@
 
 import { type Ctx, RipstopError } from '@ripstop/kernel'
 import { apply, createSession, type SessionState } from '@ripstop/protocol/sessions'
-import {
-  decodeBody,
-  encodeBody,
-  hashOf,
-  type LogEntry,
-  NO_HEAD,
-  readLine,
-  type SessionRef,
-  type SessionStore,
-} from '#session-stores'
+import { decodeBody, encodeBody, hashOf, type LogEntry, NO_HEAD, readLine } from '#session-log'
+import type { SessionRef, SessionStore } from '#session-stores'
 
 const PAGE = 500
 

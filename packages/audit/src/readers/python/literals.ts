@@ -41,13 +41,13 @@ export function readStrings(reader: Reader): Value {
     )
     const isRaw = prefix.includes('r')
     if (prefix.includes('f') || prefix.includes('t')) readFormatted(reader, inner, isRaw, parts, values)
-    else parts[parts.length - 1] += unescape(inner, isRaw)
+    else parts[parts.length - 1] += unescaped(inner, isRaw)
   }
   const cut = parts.map((part) => part.slice(0, STRING_MAX))
   return values.length === 0 ? { kind: 'string', value: cut.join('') } : { kind: 'template', parts: cut, values }
 }
 
-function unescape(inner: string, isRaw: boolean): string {
+function unescaped(inner: string, isRaw: boolean): string {
   if (isRaw || !inner.includes('\\')) return inner
   return inner.replace(/\\(?:x([\da-fA-F]{2})|u([\da-fA-F]{4})|([\s\S]))/g, (_, hex, unicode, one: string) => {
     const code: string | undefined = hex ?? unicode
@@ -64,14 +64,14 @@ function readFormatted(reader: Reader, inner: string, isRaw: boolean, parts: str
       at++
     } else if (char === '{') {
       const end = endOfField(inner, at + 1)
-      parts[parts.length - 1] += unescape(fixed, isRaw)
+      parts[parts.length - 1] += unescaped(fixed, isRaw)
       fixed = ''
       values.push(readField(reader, inner.slice(at + 1, end)))
       parts.push('')
       at = end
     } else fixed += char
   }
-  parts[parts.length - 1] += unescape(fixed, isRaw)
+  parts[parts.length - 1] += unescaped(fixed, isRaw)
 }
 
 function endOfField(inner: string, from: number): number {

@@ -38,7 +38,7 @@ export function readPrimary(reader: Reader): Value {
     if (constant !== undefined || KEYWORDS.has(text)) {
       if (constant === undefined) return unexpected(reader)
       tokens.at++
-      return constant
+      return readChain(reader, chain, constant)
     }
     tokens.at++
     chain.name = text
@@ -188,49 +188,30 @@ function readElement(reader: Reader): Value {
 function readComprehension(reader: Reader, from: number, calls: number, blocks: number, envReads: number): Value {
   const { tokens } = reader
   const outer = reader.block
-  let first = -1
+  // Only what was read before the first `for` moves into it; what that walks over is read outside.
+  const element = {
+    calls: reader.calls.slice(calls),
+    envReads: reader.envReads.slice(envReads),
+    blocks: reader.blocks.slice(blocks),
+  }
   let inner = outer
   for (;;) {
-    tokens.take('async')
+    const isAsync = tokens.is('async') && tokens.texts[tokens.at + 1] === 'for'
+    if (isAsync) tokens.at++
     if (tokens.take('for')) {
       const names = readTargets(reader)
       tokens.take('in')
       const test = readBinary(reader, 1)
       inner = reader.open('loop', from, { test, binds: names.join(',') })
-      if (first === -1) first = inner
-    } else if (tokens.take('if'))
-      inner = reader.open('branch', from, { test: reader.mark(readBinary(reader, 1), 'tested') })
-    else break
+    } else if (tokens.take('if')) {
+      const test = reader.mark(readBinary(reader, 1), 'tested')
+      inner = reader.open('branch', from, { test })
+    } else break
   }
   for (let at = reader.block; at !== outer; at = reader.block) reader.close(at)
-  // What was read before the first `for` runs in the innermost of its blocks.
-  const kept = reader.calls.length
-  adoptBefore(reader, inner, first, calls, blocks, envReads, kept)
+  for (const each of [...element.calls, ...element.envReads]) if (each.block === outer) each.block = inner
+  for (const each of element.blocks) if (each.parent === outer) each.parent = inner
   return reader.other(from)
-}
-
-function adoptBefore(
-  reader: Reader,
-  inner: number,
-  first: number,
-  calls: number,
-  blocks: number,
-  envReads: number,
-  kept: number,
-): void {
-  const line = first
-  for (let at = calls; at < kept; at++) {
-    const call = reader.calls[at]
-    if (call?.block === reader.block && at < kept) call.block = inner
-  }
-  for (let at = envReads; at < reader.envReads.length; at++) {
-    const read = reader.envReads[at]
-    if (read?.block === reader.block) read.block = inner
-  }
-  for (let at = blocks; at < line; at++) {
-    const block = reader.blocks[at]
-    if (block?.parent === reader.block) block.parent = inner
-  }
 }
 
 /** What `for` and `with … as` bind. */

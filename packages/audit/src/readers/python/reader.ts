@@ -63,6 +63,14 @@ export class Reader {
     return { kind: 'other', text: tokens.source.slice(start, Math.min(end, start + TEXT_MAX)) }
   }
 
+  lineText(line: number): string {
+    const { tokens } = this
+    const found = tokens.lines.indexOf(line)
+    const start = tokens.starts[found] ?? 0
+    const end = tokens.source.indexOf('\n', start)
+    return tokens.source.slice(start, end === -1 ? undefined : end).replace(/\s+#.*$/, '')
+  }
+
   /** Opens a block; `close` says where it ends. */
   open(kind: BlockKind, from: number, more: Partial<Block> = {}): number {
     const index = this.blocks.length

@@ -53,6 +53,11 @@ export class Scopes {
     if (before === undefined || (root.startsWith('import:') && !before.startsWith('import:'))) names.set(name, root)
   }
 
+  /** Was it bound in this scope already? */
+  has(name: string): boolean {
+    return this.#top.names.has(name)
+  }
+
   isOwn(name: string): boolean {
     for (let level = this.#stack.length - 1; level > 0; level--) {
       const each = this.#stack[level] as Scope

@@ -15,7 +15,7 @@ const meta = at({
   why: 'The environment in which nobody set it runs with a secret that is public, and nothing says so.',
   remedy: {
     priority: 'P0',
-    text: 'Ask for it with ${NAME:?}, or mount a secret; then change the one that is known.',
+    text: 'Ask for it with a guard (:? after its name), or mount a secret; then change the one that is known.',
     effort: 'S',
   },
   sources: ['https://docs.docker.com/compose/how-tos/use-secrets/', 'https://cwe.mitre.org/data/definitions/1392.html'],

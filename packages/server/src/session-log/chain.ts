@@ -5,7 +5,18 @@
 
 import { hash } from 'node:crypto'
 import type { SessionEvent, SessionRules } from '@ripstop/protocol/sessions'
-import type { LogEntry } from './store.ts'
+
+/** One line of a session's log. Lines are chained: each is hashed over the one before it. */
+export interface LogEntry {
+  readonly epoch: number
+  readonly version: number
+  /** Lower-case hex of SHA-256. */
+  readonly hash: string
+  /** JSON of a LogLine: what was hashed. */
+  readonly text: string
+  /** An event of the mesh that is published with it (action_on_timeout `event`); JSON of what POST /v1/events takes. */
+  readonly publish: string | undefined
+}
 
 export const NO_HEAD = '0'.repeat(64)
 

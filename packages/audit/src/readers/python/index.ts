@@ -1,0 +1,1 @@
+export { readPython } from './read.ts'

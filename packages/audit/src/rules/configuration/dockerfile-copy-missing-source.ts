@@ -1,0 +1,93 @@
+// COPY of what is not there: the image can't be built.
+//   RX18. A source that exists in any folder that it may be built in, that a build makes or a .gitignore names, and sources with variables are silent.
+//   RX19. Of `--from` another stage only what that stage cannot have made is reported: the folder of public files of a Next.js application that has none.
+
+import type { Dockerfile } from '../../repository/configuration.ts'
+import { join, resolveIn } from '../../repository/paths.ts'
+import type { Repository } from '../../repository/repository.ts'
+import { type Copy, contextsOf, imageStages, instructionsOf, isInContext, isMade, parseCopy } from './builds.ts'
+import { at, type Discovery, type Rule } from './deployment.ts'
+import { seen } from './projects.ts'
+
+const meta = at({
+  id: 'dockerfile-copy-missing-source',
+  severity: 'high',
+  title: 'A build copies what is not there',
+  why: 'COPY fails on a source that does not exist: the image cannot be built from a clone.',
+  remedy: { priority: 'P0', text: 'Commit the source, or drop the COPY.', effort: 'XS' },
+  sources: ['https://docs.docker.com/reference/dockerfile/#copy'],
+})
+
+export const dockerfileCopyMissingSource: Rule = {
+  meta,
+  *run(repository) {
+    for (const dockerfile of repository.configuration.dockerfiles) {
+      const role = repository.files.role(dockerfile.file)
+      if (role !== 'test' && role !== 'example') yield* check(repository, dockerfile)
+    }
+  },
+}
+
+function* check(repository: Repository, dockerfile: Dockerfile): Generator<Discovery> {
+  const { folders, isKnown } = contextsOf(repository, dockerfile)
+  for (const instruction of instructionsOf(dockerfile.stages)) {
+    const copy = parseCopy(instruction)
+    if (copy === undefined) continue
+    const missing =
+      copy.from === undefined
+        ? copy.sources.filter(
+            (source) => isFile(source) && folders.every((folder) => !mayBeThere(repository, folder, source)),
+          )
+        : missingFromStage(repository, dockerfile, copy, folders)
+    for (const source of missing)
+      yield {
+        tier: isKnown ? 'strong' : 'review',
+        symbol: `${dockerfile.file} ${source}`,
+        symptom: 'The image cannot be built.',
+        rootCause: `${source} does not exist where it is copied from.`,
+        evidence: [seen(instruction.loc, `It copies ${source}, which is not there.`)],
+      }
+  }
+}
+
+/** Nothing that is put together at build time or fetched. */
+function isFile(source: string): boolean {
+  return source !== '' && !/[$`]|^[a-z+]+:\/\/|^git@/.test(source)
+}
+
+function mayBeThere(repository: Repository, folder: string, source: string): boolean {
+  if (source.replace(/^\.?\/+/, '') === '' || source === '.') return true
+  const target = resolveIn(folder, source.replace(/^\/+/, ''))
+  return isInContext(repository, folder, source) || (typeof target !== 'string' && isMade(repository, target.path))
+}
+
+function missingFromStage(
+  repository: Repository,
+  dockerfile: Dockerfile,
+  copy: Copy,
+  folders: readonly string[],
+): readonly string[] {
+  const index = dockerfile.stages.findIndex(
+    ({ name }, at) => name?.toLowerCase() === copy.from?.toLowerCase() || String(at) === copy.from,
+  )
+  if (index === -1) return []
+  const before = { ...dockerfile, stages: dockerfile.stages.slice(0, index + 1) }
+  const steps = instructionsOf(imageStages(before, undefined))
+  const made = steps.filter(({ name }) => name === 'RUN').some(({ text }) => /\bpublic\b/.test(text))
+  const copies = steps.map(parseCopy).filter((each) => each !== undefined)
+  const isWhole = copies.some(
+    ({ sources, from }) => from === undefined && sources.some((source) => source === '.' || source === './'),
+  )
+  const isNext = (folder: string) =>
+    repository.configuration.manifests.some(
+      ({ file, dependencies }) => file === join(folder, 'package.json') && dependencies.has('next'),
+    )
+  return copy.sources.filter(
+    (source) =>
+      /(^|\/)public\/?$/.test(source) &&
+      isWhole &&
+      !made &&
+      folders.some(isNext) &&
+      folders.every((folder) => !repository.files.has(join(folder, 'public'))),
+  )
+}
