@@ -1,6 +1,6 @@
 // Errors that are caught and vanish: nothing is logged, thrown, returned or remembered, and no comment says why.
-// A handler that only tidies up (`close`, `unlink`), or guards the reading of a value that has a default already, may well be meant:
-// those are for review, not strong.
+// Strong where what was tried is awaited, or has an effect by its name. A handler that only tidies up (`close`, `unlink`), or guards the reading of a value
+// that has a default already, may well be meant: those are for review. The ones of a file are one finding.
 //   FG1. A handler with anything in it, or a comment that says why it is empty, is not found.
 
 import type { Block, Call, FileFacts } from '../facts/facts.ts'
@@ -9,10 +9,13 @@ import type { Discovery, Rule } from './rule.ts'
 
 /** What people call with the intention that it may fail. */
 const TIDYING =
-  /(^|\.)(close|destroy|disconnect|unlink|unlinkSync|rm|rmSync|rmdir|kill|end|quit|stop|abort|cancel|release|unref|unsubscribe|cleanup|removeItem|dispose|terminate|revokeObjectURL|unwatch|clear|clearTimeout|clearInterval|shutdown|rollback|removeListener|off)$/
+  /(^|\.)(close|destroy|disconnect|unlink|unlinkSync|rm|rmSync|rmdir|kill|end|quit|stop|abort|cancel|release|unref|unsubscribe|cleanup|removeItem|dispose|terminate|revokeObjectURL|unwatch|clear|clearTimeout|clearInterval|shutdown|rollback|removeListener|off|play|focus|writeText|requestFullscreen)$/
 /** What fails by throwing and has no other way to say no. */
 const ASKING =
   /(^|\.)(parse|URL|decodeURIComponent|decodeURI|accessSync|access|statSync|existsSync|require|resolve|getItem|setItem|loads)$/
+/** What has an effect, by its first word. */
+const ACTING =
+  /(^|\.)_*(set|save|store|write|publish|send|emit|commit|insert|create|update|upsert|delete|remove|post|put|patch|push|enqueue|dispatch|notify|charge|refund|process|handle|execute|run|start|connect|register|load|flush|persist|add)([A-Z_]\w*)?$/
 const ANY_ERROR = new Set(['', 'Exception', 'BaseException', 'Error'])
 
 export const swallowedError: Rule = {
@@ -61,7 +64,7 @@ function isExplained({ comments }: FileFacts, { line, endLine }: Block): boolean
 function tierOf({ blocks, calls }: FileFacts, handler: Block): 'strong' | 'review' {
   const tried = handler.of ?? -1
   const inside = calls.filter(({ block }) => isInside(blocks, block, tried))
-  return inside.some((call) => !isExpectedToFail(call)) ? 'strong' : 'review'
+  return inside.some(matters) ? 'strong' : 'review'
 }
 
 function isInside(blocks: readonly Block[], inner: number, outer: number): boolean {
@@ -69,8 +72,9 @@ function isInside(blocks: readonly Block[], inner: number, outer: number): boole
   return false
 }
 
-function isExpectedToFail({ callee }: Call): boolean {
-  return TIDYING.test(callee.text) || ASKING.test(callee.text)
+function matters({ callee, use, isNew }: Call): boolean {
+  if (TIDYING.test(callee.text) || ASKING.test(callee.text)) return false
+  return use === 'awaited' || (!isNew && ACTING.test(callee.text))
 }
 
 /** `promise.catch(() => {})`. */
@@ -81,7 +85,8 @@ function* silentCatches(facts: FileFacts, full: ReadonlySet<number>): Iterable<D
     const block = facts.blocks[handler.block]
     if (block === undefined || full.has(handler.block) || isExplained(facts, { ...block, line: call.line })) continue
     const before = facts.calls[call.on]
-    yield discovery(facts, block, before === undefined || isExpectedToFail(before) ? 'review' : 'strong')
+    // What has a `catch` is a promise: waiting for it is what `await` is elsewhere.
+    yield discovery(facts, block, before !== undefined && matters({ ...before, use: 'awaited' }) ? 'strong' : 'review')
   }
 }
 
@@ -92,6 +97,8 @@ function discovery(facts: FileFacts, block: Block, tier: 'strong' | 'review'): D
     tier,
     evidence: [{ provenance: 'static', loc, what: 'a handler with nothing in it, and nothing that says why' }],
     symbol,
+    cause: `empty handlers of ${facts.file}`,
+    ...(/(^|\/)(scripts|tools|bin|dev)\//.test(facts.file) ? { severity: 'low' as const } : {}),
     symptom: `A failure in ${symbol === '' ? 'this module' : symbol} is taken for success.`,
     rootCause: 'The handler of the error is empty.',
   }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { FeedMessage } from '#session-stores'
+import { Alarm } from './alarm.ts'
 import { Channel } from './channel.ts'
 import { createInTurn } from './in-turn.ts'
 import type { Peer } from './peer.ts'
@@ -93,8 +94,8 @@ describe('what may have been missed', () => {
     await until('it was read', () => at.asked.read === 2)
     await at.bench.command(at.ref, { kind: 'start' })
     at.gap()
-    // As long as an alarm of 0 ms takes.
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    // Alarms ring in the order in which they were set.
+    await new Promise<void>((resolve) => new Alarm(at.bench.env, resolve).setIn(0))
     answer()
     await until('it stands where the session does', () => at.channel.view.state.version === 2)
   })

@@ -77,6 +77,22 @@ describe('from one store to the other', () => {
     return found.kind === 'there' ? placeOf(found.session) : found.kind
   }
 
+  test('HY2, SR5: the log of a session that nobody asked for since Postgres served is that of where it stands', async () => {
+    const ref = await begun(hybrid, ground, 1)
+    {
+      await using _ = ground.drain()
+      await drained(ground)
+    }
+    // Redis accepts one more that Postgres does not get to know before it goes on.
+    await played(hybrid, ground, ref)
+    await hybrid.authority.begin('postgres')
+    await played(hybrid, ground, ref)
+    await played(hybrid, ground, ref, 'complete')
+    const log = await wholeLog(1)
+    await hybrid.authority.begin('redis')
+    expect(await wholeLog(1)).toEqual(log)
+  })
+
   test('HY2, HY3: the level is that of the store that has the authority', async () => {
     await begun(hybrid, ground, 1)
     expect(hybrid.store.level).toBe('accepted')

@@ -18,7 +18,16 @@ import type { RunningAuthority } from './authority-start.ts'
 import { readRow } from './body-store.ts'
 import { whichIsAhead } from './copies.ts'
 import type { RedisStore } from './redis-store.ts'
-import type { Commit, Committed, Created, FeedMessage, SessionRef, SessionStore, StoredSession } from './store.ts'
+import type {
+  Commit,
+  Committed,
+  Created,
+  FeedMessage,
+  LogQuery,
+  SessionRef,
+  SessionStore,
+  StoredSession,
+} from './store.ts'
 import '../platform/codes.ts'
 
 /** Somebody else changes it each time: a session is not so busy. */
@@ -46,7 +55,7 @@ export function createHybridStore(deps: HybridDeps): SessionStore {
     commit: (ctx, commit) => store.commit(ctx, commit),
     findOperation: (ctx, ref, operationId) => store.present.findOperation(ctx, ref, operationId),
     remove: (ctx, ref) => store.remove(ctx, ref),
-    log: (ctx, query) => store.present.log(ctx, query),
+    log: (ctx, query) => store.log(ctx, query),
     claimDue: (ctx, claim) => store.present.claimDue(ctx, claim),
     watch: (ref, listener) => store.watch(ref, listener),
   }
@@ -113,6 +122,16 @@ class HybridStore {
       if (settled !== 'again') return settled
     }
     throw new RipstopError('SESSION_BUSY', 'the session was brought back by several at once', { sent: 'no' })
+  }
+
+  /** SR5: the log of a copy that was not compared may be that of a branch that was left. */
+  async log(ctx: Ctx, query: LogQuery): Promise<readonly LogEntry[]> {
+    const term = this.#deps.authority.term()
+    if (term.mode === 'redis') {
+      const found = await this.#redis.find(ctx, query)
+      if (found.kind === 'there' && !this.#isSettled(found.session, term)) await this.load(ctx, query)
+    }
+    return this.#of(term).log(ctx, query)
   }
 
   /** What Redis has is what there is: it was compared in this epoch, or Redis lost nothing and nobody else served since it was (HY5). */

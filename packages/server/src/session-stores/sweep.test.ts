@@ -1,3 +1,4 @@
+import { RipstopError } from '@ripstop/kernel'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { until } from '../testing/processes.ts'
 import { idOf } from './conformance-writing.fixture.ts'
@@ -84,6 +85,22 @@ test('HY7: one that dies in the middle is followed by another, and an epoch that
     return (now?.epoch ?? 0) > before && now?.is_free
   })
   expect(loaded).toHaveLength(count)
+})
+
+test('HY7: one that can not be read holds up none of those behind it, and is told', async () => {
+  await beginMany()
+  const broken = refOf(7).sessionId
+  const store = {
+    load: async (...given: Parameters<SweepDeps['store']['load']>) => {
+      if (given[1].sessionId === broken) throw new RipstopError('INTERNAL', 'the log does not lead to its head')
+      return hybrid.store.load(...given)
+    },
+  }
+  await using _ = sweep({ store })
+  await until('it is swept', isSwept)
+  expect(await dueLater()).toHaveLength(COUNT - 2)
+  const told = ground.mesh.log.lines.filter(({ event }) => event === 'session.sweep_left_out')
+  expect(told).toMatchObject([{ sessionId: broken }])
 })
 
 test('HY8: it keeps its rate', async () => {

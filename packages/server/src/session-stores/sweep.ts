@@ -2,7 +2,8 @@
 // that. So in every epoch of Redis all sessions that have one are loaded once, which compares them and brings back what is missing, the
 // earliest deadline first. One process does it at a time, by lease; Postgres keeps that it was done.
 // Invariants:
-//   HY7. In an epoch of Redis every session with a deadline comes to be due there, though nobody asks for it, and whoever dies meanwhile.
+//   HY7. In an epoch of Redis every session with a deadline comes to be due there, though nobody asks for it, and whoever dies meanwhile; only
+//        one that can't be read is left out, and told.
 //   HY8. It loads at most `perSecond` a second, a few at once.
 
 import { background, type Counter, type Ctx, type Env, isRipstopError, type Link, type Metrics } from '@ripstop/kernel'
@@ -129,9 +130,22 @@ class Sweep {
   async #load(ctx: Ctx, page: readonly DuePlace[]): Promise<void> {
     const left = page.values()
     const loadNext = async (): Promise<void> => {
-      for (const place of left) await this.#deps.store.load(ctx, place)
+      for (const place of left) await this.#loadOne(ctx, place)
     }
     await Promise.all(Array.from({ length: AT_ONCE }, loadNext))
+  }
+
+  /** One that can't be read by anybody must not keep those behind it from being due. */
+  async #loadOne(ctx: Ctx, place: DuePlace): Promise<void> {
+    try {
+      await this.#deps.store.load(ctx, place)
+    } catch (error) {
+      // What a link or a peer refuses is not for this session alone, and tried again.
+      const isItsOwn = !isRipstopError(error) || error.code === 'INTERNAL'
+      if (!isItsOwn || ctx.reason !== undefined) throw error
+      const { tenantId, sessionId } = place
+      this.#deps.log.error({ event: 'session.sweep_left_out', tenantId, sessionId, error })
+    }
   }
 
   #term(): Term | undefined {

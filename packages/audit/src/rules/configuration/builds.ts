@@ -94,6 +94,19 @@ export function parseCopy({ name, text }: DockerInstruction): Copy | undefined {
   return words.length < 2 ? undefined : { sources: words.slice(0, -1), target: words.at(-1) ?? '', from }
 }
 
+/** Folders and files of the context that end in the image as they are. */
+export function copied(repository: Repository, instructions: readonly DockerInstruction[], context: string) {
+  return instructions.flatMap((instruction) => {
+    const copy = parseCopy(instruction)
+    if (copy === undefined || copy.from !== undefined) return []
+    const paths = copy.sources.flatMap((source) => {
+      const target = resolveIn(context, source.replace(/^\/+/, '') || '.')
+      return typeof target === 'string' || !repository.files.has(target.path) ? [] : [target.path]
+    })
+    return paths.length === 0 ? [] : [{ instruction, paths }]
+  })
+}
+
 /** Does `source`, wildcards and all, name something in `folder`? */
 export function isInContext(repository: Repository, folder: string, source: string): boolean {
   const clean = source.replace(/^\/+/, '')

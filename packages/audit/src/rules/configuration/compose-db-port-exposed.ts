@@ -3,7 +3,7 @@
 
 import { at, type Rule } from './deployment.ts'
 import { datastoreOf } from './images.ts'
-import { isDevelopment, oncePerPlace, seen, servicesOf } from './projects.ts'
+import { oncePerPlace, seen, servicesOf, tierIn } from './projects.ts'
 
 const meta = at({
   id: 'compose-db-port-exposed',
@@ -24,7 +24,7 @@ export const composeDbPortExposed: Rule = {
       return service.ports.flatMap(({ host, published, container, loc }) => {
         const isOpen = host === undefined || host === '' || host === '0.0.0.0' || host === '[::]' || host === '::'
         if (!isOpen || published === undefined || !store.ports.includes(container)) return []
-        const tier = isDevelopment(project) ? ('review' as const) : ('strong' as const)
+        const tier = tierIn(project)
         return [
           {
             tier,

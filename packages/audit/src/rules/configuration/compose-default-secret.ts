@@ -5,7 +5,7 @@
 import { parts, variableUses } from '../../readers/compose/interpolate.ts'
 import type { Written } from '../../repository/configuration.ts'
 import { at, type Discovery, type Rule } from './deployment.ts'
-import { isDevelopment, oncePerPlace, seen, servicesOf } from './projects.ts'
+import { oncePerPlace, seen, servicesOf, tierIn } from './projects.ts'
 
 const meta = at({
   id: 'compose-default-secret',
@@ -35,7 +35,7 @@ export const composeDefaultSecret: Rule = {
       const command = service.command
       if (command !== undefined && /--requirepass\s+["']?[^\s"'$]/.test(command.raw))
         all.push({ name: 'requirepass', what: 'The password is a literal of the command.', loc: command.loc })
-      const tier = isDevelopment(project) ? ('review' as const) : ('strong' as const)
+      const tier = tierIn(project)
       return all.map(
         ({ name, what, loc }): Discovery => ({
           tier,

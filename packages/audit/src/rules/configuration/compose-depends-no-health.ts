@@ -3,7 +3,7 @@
 //   RX3. Long forms that say `service_started` are their authors' word, and only worth a look where the address of that service is in the environment.
 
 import { at, type Rule } from './deployment.ts'
-import { isJob, oncePerPlace, seen, servicesOf } from './projects.ts'
+import { isJob, oncePerPlace, seen, servicesOf, tierIn } from './projects.ts'
 
 const SOURCE = 'https://docs.docker.com/compose/how-tos/startup-order/'
 
@@ -22,13 +22,13 @@ export const composeDependsNoHealth: Rule = {
   }),
   *run(repository) {
     yield* oncePerPlace(
-      servicesOf(repository).flatMap(({ service }) => {
+      servicesOf(repository).flatMap(({ project, service }) => {
         const { shortDependsOn: loc, name } = service
         if (loc === undefined) return []
         const waited = [...service.dependsOn.keys()].join(', ')
         return [
           {
-            tier: 'strong' as const,
+            tier: tierIn(project),
             symbol: name,
             component: name,
             symptom: `${name} starts while ${waited} may not answer yet; after a restart of all, first calls fail.`,

@@ -7,10 +7,10 @@ import type { Evidence } from '../../model/evidence.ts'
 import type { ComposeProject, ComposeService } from '../../repository/configuration.ts'
 import { isBelow } from '../../repository/paths.ts'
 import type { Repository } from '../../repository/repository.ts'
-import { contextOf, dockerfileOf, instructionsOf } from './builds.ts'
+import { contextOf, copied, dockerfileOf, instructionsOf } from './builds.ts'
 import { at, type Discovery, type Rule } from './deployment.ts'
 import { datastoreOf } from './images.ts'
-import { isJob, oncePerPlace, seen, servicesOf } from './projects.ts'
+import { isJob, oncePerPlace, seen, servicesOf, tierIn } from './projects.ts'
 
 const meta = at({
   id: 'compose-env-missing',
@@ -28,11 +28,22 @@ export const composeEnvMissing: Rule = {
     const found = servicesOf(repository).flatMap(({ project, service }) => {
       if (service.envFiles.length > 0 || project.isOverridden || isJob(project, service)) return []
       const fallbacks = fallbacksOf(repository, project, service)
-      if (fallbacks.length > 0) return [discovery(service, fallbacks, 'strong')]
+      // Two services of one build: who of them runs which source is not known here.
+      if (fallbacks.length > 0)
+        return [discovery(service, fallbacks, isShared(project, service) ? 'review' : tierIn(project))]
       return unreached(repository, project, service)
     })
     yield* oncePerPlace(found)
   },
+}
+
+function isShared(project: ComposeProject, { name, build }: ComposeService): boolean {
+  return [...project.services.values()].some(
+    (other) =>
+      other.name !== name &&
+      other.build?.context.value === build?.context.value &&
+      other.build?.dockerfile?.value === build?.dockerfile?.value,
+  )
 }
 
 function discovery(service: ComposeService, places: readonly Evidence[], tier: Discovery['tier']): Discovery {
@@ -59,9 +70,10 @@ function fallbacksOf(repository: Repository, project: ComposeProject, service: C
     .map(({ text }) => text)
     .join('\n')
     .toUpperCase()
+  const inside = copied(repository, instructionsOf(dockerfile.stages), context).flatMap(({ paths }) => paths)
   const found = new Map<string, Evidence>()
   for (const [file, { envReads }] of repository.facts) {
-    if (!isBelow(file, context)) continue
+    if (!inside.some((path) => isBelow(file, path))) continue
     for (const read of envReads) {
       const name = read.name.toUpperCase()
       const other = target(project, service, read)

@@ -3,7 +3,7 @@
 
 import { at, type Rule } from './deployment.ts'
 import { parseImage } from './images.ts'
-import { oncePerPlace, seen, servicesOf } from './projects.ts'
+import { oncePerPlace, seen, servicesOf, tierIn } from './projects.ts'
 
 const meta = at({
   id: 'compose-latest-tag',
@@ -22,7 +22,7 @@ export const composeLatestTag: Rule = {
       services.filter(({ service }) => service.build !== undefined).map(({ service }) => service.image?.value),
     )
     yield* oncePerPlace(
-      services.flatMap(({ service }) => {
+      services.flatMap(({ project, service }) => {
         const { image } = service
         if (image === undefined || image.value === '') return []
         const { tag, hasDigest } = parseImage(image.value)
@@ -31,7 +31,7 @@ export const composeLatestTag: Rule = {
         const isVariable = image.raw !== image.value
         return [
           {
-            tier: isVariable ? 'review' : 'strong',
+            tier: isVariable ? 'review' : tierIn(project),
             cause: `floating tags of ${image.loc.file}`,
             symbol: service.name,
             component: service.name,

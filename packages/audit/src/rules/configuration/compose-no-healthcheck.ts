@@ -6,7 +6,7 @@ import type { Repository } from '../../repository/repository.ts'
 import { dockerfileOf, imageStages, instructionsOf } from './builds.ts'
 import { at, type Rule } from './deployment.ts'
 import { bringsHealthcheck } from './images.ts'
-import { oncePerPlace, type ServiceIn, seen, standingServices } from './projects.ts'
+import { oncePerPlace, type ServiceIn, seen, standingServices, tierIn } from './projects.ts'
 
 const meta = at({
   id: 'compose-no-healthcheck',
@@ -33,7 +33,7 @@ export const composeNoHealthcheck: Rule = {
       const names = waiting.map(({ name }) => name).join(', ')
       return [
         {
-          tier: image === undefined ? ('review' as const) : ('strong' as const),
+          tier: image === undefined ? ('review' as const) : tierIn(project),
           cause: `healthchecks of ${service.loc.file}`,
           symbol: service.name,
           component: service.name,

@@ -2,7 +2,7 @@
 //   RX6. `restart: "no"` is its authors' word; jobs, one-shot services that others wait to complete, profiles and a deploy policy are silent.
 
 import { at, type Rule } from './deployment.ts'
-import { oncePerPlace, seen, standingServices } from './projects.ts'
+import { oncePerPlace, seen, standingServices, tierIn } from './projects.ts'
 
 const meta = at({
   id: 'compose-no-restart',
@@ -22,8 +22,8 @@ export const composeNoRestart: Rule = {
   *run(repository) {
     const found = standingServices(repository)
       .filter(({ service }) => service.restart === undefined)
-      .map(({ service }) => ({
-        tier: 'strong' as const,
+      .map(({ project, service }) => ({
+        tier: tierIn(project),
         cause: `restart policies of ${service.loc.file}`,
         symbol: service.name,
         component: service.name,

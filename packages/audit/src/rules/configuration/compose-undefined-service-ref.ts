@@ -1,10 +1,10 @@
 // Addresses of services that no project here defines, and dependencies on them.
-//   RX15. Names of containers, aliases, links, extra hosts, addresses with a dot and projects that share an external network are silent; variables for browsers are no
+//   RX15. A name that a file beside or above defines is for review, for the two may be used together. Names of containers, aliases, links, extra hosts, addresses with a dot and projects that share an external network are silent; variables for browsers are no
 //   address of a container.
 
 import type { ComposeProject, ComposeService } from '../../repository/configuration.ts'
 import { at, type Discovery, type Rule } from './deployment.ts'
-import { oncePerPlace, seen, servicesOf } from './projects.ts'
+import { isDefinedBeside, oncePerPlace, seen, servicesOf } from './projects.ts'
 
 const meta = at({
   id: 'compose-undefined-service-ref',
@@ -16,7 +16,7 @@ const meta = at({
 })
 
 const ADDRESS =
-  /\b(?:https?|wss?|rediss?|postgres(?:ql)?|mysql|mariadb|mongodb|amqps?|kafka|grpc|tcp|nats|bolt|ldap|memcached|clickhouse)(?:\+\w+)?:\/\/(?:[^\s/@]*@)?([A-Za-z][\w-]*)(?=[:/?,\s"']|$)/g
+  /\b(?:https?|wss?|rediss?|postgres(?:ql)?|mysql|mariadb|mongodb|amqps?|kafka|grpc|tcp|nats|bolt|ldap|memcached|clickhouse)(?:\+\w+)?:\/\/(?:[^\s@?#]*@)?([A-Za-z][\w-]*)(?=[:/?,\s"']|$)/g
 const HOST_NAME =
   /(^|_)(DB|DATABASE|POSTGRES|PG|MYSQL|MONGO|MONGODB|REDIS|RABBITMQ|AMQP|KAFKA|ELASTICSEARCH|MEMCACHED)_?HOST$/
 const NO_SERVICE = /^(localhost|host|example|user|username|password|your|none|gateway)$|docker|^your[-_]|internal$/i
@@ -28,13 +28,22 @@ export const composeUndefinedServiceRef: Rule = {
     const found = servicesOf(repository).flatMap(({ project, service }) => {
       const isShared =
         service.networks.some((name) => project.externalNetworks.has(name)) || project.externalNetworks.has('default')
-      return [...dependencies(project, service), ...(isShared ? [] : addresses(project, service))]
+      return [...dependencies(project, service), ...(isShared ? [] : addresses(project, service))].map((each) =>
+        isDefinedBeside(repository, project, each.missing)
+          ? { ...each.discovery, tier: 'review' as const }
+          : each.discovery,
+      )
     })
     yield* oncePerPlace(found)
   },
 }
 
-function dependencies(project: ComposeProject, service: ComposeService): readonly Discovery[] {
+interface Missing {
+  readonly missing: string
+  readonly discovery: Discovery
+}
+
+function dependencies(project: ComposeProject, service: ComposeService): readonly Missing[] {
   return [...service.dependsOn].flatMap(([name, { loc }]) => {
     if (project.services.has(name) || project.problems.length > 0 || name.includes('$')) return []
     return [
@@ -48,7 +57,7 @@ function dependencies(project: ComposeProject, service: ComposeService): readonl
   })
 }
 
-function addresses(project: ComposeProject, service: ComposeService): readonly Discovery[] {
+function addresses(project: ComposeProject, service: ComposeService): readonly Missing[] {
   const known = new Set([...project.services.values()].flatMap(({ names }) => names.map((name) => name.toLowerCase())))
   for (const name of service.reaches) known.add(name.toLowerCase())
   return [...service.environment].flatMap(([key, { value, raw, loc }]) => {
@@ -69,8 +78,8 @@ function discovery(
   missing: string,
   tier: Discovery['tier'],
   evidence: ReturnType<typeof seen>,
-): Discovery {
-  return {
+): Missing {
+  const told: Discovery = {
     tier,
     symbol: `${service.name} ${missing}`,
     component: service.name,
@@ -78,4 +87,5 @@ function discovery(
     rootCause: `No service is named ${missing}.`,
     evidence: [evidence],
   }
+  return { missing, discovery: told }
 }

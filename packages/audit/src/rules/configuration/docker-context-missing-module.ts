@@ -4,10 +4,10 @@
 
 import type { FileFacts, Value } from '../../facts/facts.ts'
 import type { Evidence } from '../../model/evidence.ts'
-import type { Dockerfile, DockerInstruction } from '../../repository/configuration.ts'
+import type { Dockerfile } from '../../repository/configuration.ts'
 import { folderOf, isBelow, join, resolveIn } from '../../repository/paths.ts'
 import type { Repository } from '../../repository/repository.ts'
-import { contextsOf, imageStages, instructionsOf, parseCopy } from './builds.ts'
+import { contextsOf, copied, imageStages, instructionsOf } from './builds.ts'
 import { at, type Discovery, type Rule } from './deployment.ts'
 import { seen } from './projects.ts'
 
@@ -57,19 +57,6 @@ function* check(repository: Repository, dockerfile: Dockerfile): Generator<Disco
       ],
     }
   }
-}
-
-/** Folders and files of the context that end in the image as they are. */
-function copied(repository: Repository, instructions: readonly DockerInstruction[], context: string) {
-  return instructions.flatMap((instruction) => {
-    const copy = parseCopy(instruction)
-    if (copy === undefined || copy.from !== undefined) return []
-    const paths = copy.sources.flatMap((source) => {
-      const target = resolveIn(context, source.replace(/^\/+/, '') || '.')
-      return typeof target === 'string' || !repository.files.has(target.path) ? [] : [target.path]
-    })
-    return paths.length === 0 ? [] : [{ instruction, paths }]
-  })
 }
 
 function missingOf(

@@ -52,7 +52,8 @@ function* check(repository: Repository, dockerfile: Dockerfile): Generator<Disco
 
 /** Nothing that is put together at build time or fetched. */
 function isFile(source: string): boolean {
-  return source !== '' && !/[$`]|^[a-z+]+:\/\/|^git@/.test(source)
+  // A wildcard that matches nothing is taken for nothing.
+  return source !== '' && !/[$`*?[]|^[a-z+]+:\/\/|^git@/.test(source)
 }
 
 function mayBeThere(repository: Repository, folder: string, source: string): boolean {

@@ -37,7 +37,7 @@ function* check(repository: Repository, dockerfile: Dockerfile): Generator<Disco
   for (const stage of dockerfile.stages) {
     for (const { name, text, loc } of stage.instructions) {
       const install = name === 'RUN' ? INSTALLS.find(([pattern]) => pattern.test(text)) : undefined
-      if (install === undefined || /npm (i|install)\s+--package-lock-only|\|\|/.test(text)) continue
+      if (install === undefined || /npm (i|install)\s+--package-lock-only|\|\||\bif\s/.test(text)) continue
       const [, command, locks] = install
       const isThere = folders.some((folder) => hasLock(repository, folder, locks))
       if (isThere && bringsLock(repository, folders, dockerfile, stage, locks)) continue

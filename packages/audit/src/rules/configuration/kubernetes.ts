@@ -9,6 +9,7 @@ import { seen } from './projects.ts'
 type Part = Readonly<Record<string, unknown>>
 
 const WORKLOADS = new Set(['Deployment', 'StatefulSet', 'DaemonSet'])
+const DEVELOPMENT = /(^|[/.\-_])(dev|development|local|minikube|kind|k3d|staging|sandbox)([/.\-_]|$)/i
 const OVERLAY = /(^|\/)(overlays?|patches?)(\/|-|\.)|patch[\w-]*\.ya?ml$/i
 
 export const kubernetesSingleReplica = rule(
@@ -96,7 +97,7 @@ function rule(deployment: Deployment, check: Check): Rule {
 
 function discovery(object: KubernetesObject, { id, why }: Deployment, line: number, what: string): Discovery {
   return {
-    tier: object.isTemplate ? 'review' : 'strong',
+    tier: object.isTemplate || DEVELOPMENT.test(object.file) ? 'review' : 'strong',
     cause: `${id} of ${object.file}`,
     symbol: `${object.kind} ${object.name}`,
     component: object.name,

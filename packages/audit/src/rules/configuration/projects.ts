@@ -3,7 +3,7 @@
 
 import type { Evidence, Loc } from '../../model/evidence.ts'
 import type { ComposeProject, ComposeService } from '../../repository/configuration.ts'
-import { nameOf } from '../../repository/paths.ts'
+import { folderOf, isBelow, nameOf } from '../../repository/paths.ts'
 import type { Repository } from '../../repository/repository.ts'
 import type { Discovery } from '../rule.ts'
 
@@ -36,8 +36,19 @@ export function standingServices(repository: Repository): readonly ServiceIn[] {
   )
 }
 
-export function isDevelopment(project: ComposeProject): boolean {
+function isDevelopment(project: ComposeProject): boolean {
   return project.files.some((file) => DEVELOPMENT.test(nameOf(file)))
+}
+
+/** What is only run on somebody's own machine is for review. */
+export function tierIn(project: ComposeProject): 'strong' | 'review' {
+  return isDevelopment(project) ? 'review' : 'strong'
+}
+
+/** Files of one folder, and those above it, are often merged by hand with `-f`. */
+export function isDefinedBeside({ configuration }: Repository, project: ComposeProject, name: string): boolean {
+  const folder = folderOf(project.file)
+  return configuration.compose.some((other) => isBelow(folder, folderOf(other.file)) && other.services.has(name))
 }
 
 const JOB_NAME =

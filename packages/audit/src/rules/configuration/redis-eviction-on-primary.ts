@@ -1,6 +1,7 @@
 // A Redis that evicts keys although it is more than a cache: it keeps its data on disk, or a queue lives in it.
 //   RX20. `noeviction`, a Redis without persistence, volume or queue, and a policy without a memory limit are silent.
 
+import { folderOf, isBelow } from '../../repository/paths.ts'
 import { at, type Rule } from './deployment.ts'
 import { datastoreOf } from './images.ts'
 import { oncePerPlace, seen, servicesOf } from './projects.ts'
@@ -27,12 +28,13 @@ const QUEUES = ['bullmq', 'bull', 'bee-queue', 'celery', 'rq', 'arq', 'dramatiq'
 export const redisEvictionOnPrimary: Rule = {
   meta,
   *run(repository) {
-    const manifest = repository.configuration.manifests.find(({ dependencies }) =>
-      QUEUES.some((name) => dependencies.has(name)),
-    )
-    const queue = QUEUES.find((name) => manifest?.dependencies.has(name))
     const found = servicesOf(repository).flatMap(({ project, service }) => {
       const { command } = service
+      const manifest = repository.configuration.manifests.find(
+        ({ file, dependencies }) =>
+          isBelow(file, folderOf(project.file)) && QUEUES.some((name) => dependencies.has(name)),
+      )
+      const queue = QUEUES.find((name) => manifest?.dependencies.has(name))
       if (command === undefined || datastoreOf(service.image?.value ?? '')?.kind !== 'redis') return []
       const policy = /--maxmemory-policy[\s=]+((?:allkeys|volatile)-\w+)/.exec(command.value)?.[1]
       if (policy === undefined || !/--maxmemory[\s=]+[1-9]/.test(command.value)) return []

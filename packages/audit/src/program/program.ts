@@ -1,0 +1,277 @@
+// The program: files joined. Which function a call means, what an object was created by, and who calls a function. Everything is asked lazily and kept;
+// what cannot be told is undefined, never guessed.
+// Invariants:
+//   JN1. A call is given to a function only where its name leads there: by the class's own or inherited methods, by imports of the repository, by what was
+//        created where the name was bound.
+//   JN2. Whatever the imports (cycles, names that nobody exports), every question ends.
+
+import type { Call, FileFacts, Path } from '../facts/facts.ts'
+import { type IndexedFile, indexFile } from './file.ts'
+import { resolveModule } from './modules.ts'
+
+/** A block of a file: a function, or a class. */
+export interface BlockRef {
+  readonly file: string
+  readonly block: number
+}
+
+export interface CallSite {
+  readonly file: string
+  readonly call: Call
+}
+
+export interface Program {
+  readonly files: readonly string[]
+  file(path: string): IndexedFile | undefined
+  /** The file that an import of `from` means. */
+  module(from: string, module: string): string | undefined
+  /** The function that a call means; of a class that is called, its constructor. */
+  target(site: CallSite): BlockRef | undefined
+  /** The class of the object that a path of a file means: `client` after `client = Client()`. */
+  classOf(file: string, path: Path, block: number): BlockRef | undefined
+  /** The call that created what a path means: its arguments are how it was configured. */
+  created(file: string, path: Path, block: number): CallSite | undefined
+  callers(fn: BlockRef): readonly CallSite[]
+}
+
+const HOPS_MAX = 6
+/** Names that are called more often than this are not looked into. */
+const CALLS_MAX = 5000
+
+class Joined implements Program {
+  readonly #facts: ReadonlyMap<string, FileFacts>
+  readonly #indexed = new Map<string, IndexedFile>()
+  readonly #calls = new Map<string, CallSite[]>()
+  readonly #callers = new Map<string, readonly CallSite[]>()
+  readonly #modules = new Map<string, string | undefined>()
+
+  constructor(facts: ReadonlyMap<string, FileFacts>) {
+    this.#facts = facts
+  }
+
+  get files(): readonly string[] {
+    return [...this.#facts.keys()]
+  }
+
+  callers(fn: BlockRef): readonly CallSite[] {
+    const key = `${fn.file}\n${fn.block}`
+    const kept = this.#callers.get(key)
+    if (kept !== undefined) return kept
+    const name = this.file(fn.file)?.facts.blocks[fn.block]?.name ?? ''
+    const found = this.#callsNamed(name).filter((site) => {
+      const meant = this.target(site)
+      return meant?.file === fn.file && meant.block === fn.block
+    })
+    this.#callers.set(key, found)
+    return found
+  }
+
+  file(path: string): IndexedFile | undefined {
+    const kept = this.#indexed.get(path)
+    if (kept !== undefined) return kept
+    const own = this.#facts.get(path)
+    if (own === undefined) return undefined
+    const made = indexFile(own)
+    this.#indexed.set(path, made)
+    return made
+  }
+
+  module(from: string, name: string): string | undefined {
+    const key = `${from}\n${name}`
+    if (!this.#modules.has(key))
+      this.#modules.set(
+        key,
+        resolveModule((path) => this.#facts.has(path), from, name),
+      )
+    return this.#modules.get(key)
+  }
+
+  /** Where a name of a module is defined, through what it imports from elsewhere: a file and the name in it; '' for the whole file. */
+  #definition(path: string, name: string, hops = 0): { readonly file: string; readonly name: string } | undefined {
+    const own = this.file(path)
+    if (own === undefined || hops > HOPS_MAX) return undefined
+    if (own.functions.has(name) || own.classes.has(name) || own.writes(-1, name).length > 0) return { file: path, name }
+    for (const { local, module: from, imported } of own.facts.imports) {
+      if (local !== name && !(local === '' && imported === '*')) continue
+      const found =
+        imported === '*' && local === name
+          ? this.#whole(path, from)
+          : this.#imports(path, from, local === '' ? name : imported, hops + 1)
+      if (found !== undefined) return found
+    }
+    return undefined
+  }
+
+  #whole(from: string, name: string): { readonly file: string; readonly name: string } | undefined {
+    const found = this.module(from, name)
+    return found === undefined ? undefined : { file: found, name: '' }
+  }
+
+  #imports(
+    from: string,
+    name: string,
+    imported: string,
+    hops: number,
+  ): { readonly file: string; readonly name: string } | undefined {
+    const found = this.module(from, name)
+    const inside = found === undefined ? undefined : this.#definition(found, imported, hops)
+    // `from package import module`.
+    return inside ?? this.#whole(from, name.endsWith('.') ? `${name}${imported}` : `${name}.${imported}`)
+  }
+
+  /** What the beginning of a path is, and the rest of it. */
+  #begin(path: string, { text, root }: Path): { readonly file: string; readonly names: readonly string[] } | undefined {
+    const [first = '', ...rest] = text.split('.')
+    const names = rest.filter((name) => name !== '')
+    if (!root.startsWith('import:')) {
+      const isHere =
+        root === 'module' ||
+        this.file(path)?.functions.has(first) === true ||
+        this.file(path)?.classes.has(first) === true
+      return isHere ? { file: path, names: [first, ...names] } : undefined
+    }
+    const [from = '', imported] = root.slice('import:'.length).split('#')
+    if (imported !== undefined) {
+      const found = this.#imports(path, from, imported, 0)
+      return found && { file: found.file, names: found.name === '' ? names : [found.name, ...names] }
+    }
+    return this.#ofModule(path, from, names)
+  }
+
+  /** `a.b.c()` after `import a.b`: as much of it as is a module. */
+  #ofModule(
+    path: string,
+    from: string,
+    names: readonly string[],
+  ): { readonly file: string; readonly names: readonly string[] } | undefined {
+    for (let count = names.length - 1; count >= 0; count--) {
+      const found = this.module(path, [from, ...names.slice(0, count)].join('.'))
+      if (found !== undefined && found !== path) return { file: found, names: names.slice(count) }
+    }
+    const found = this.module(path, from)
+    return found === undefined ? undefined : { file: found, names }
+  }
+
+  #method(owner: BlockRef, name: string, hops = 0): BlockRef | undefined {
+    const own = this.file(owner.file)
+    if (own === undefined || hops > HOPS_MAX) return undefined
+    const block = own.methods(owner.block).get(name)
+    if (block !== undefined) return { file: owner.file, block }
+    for (const base of own.bases(owner.block)) {
+      const first = base.split('.', 1)[0] as string
+      const imported = own.facts.imports.find(({ local }) => local === first)
+      const root =
+        imported === undefined
+          ? 'module'
+          : `import:${imported.module}${imported.imported === '*' ? '' : `#${imported.imported}`}`
+      const found = this.#classNamed(owner.file, { text: base, isOwn: false, root })
+      const inherited =
+        found === undefined || (found.file === owner.file && found.block === owner.block)
+          ? undefined
+          : this.#method(found, name, hops + 1)
+      if (inherited !== undefined) return inherited
+    }
+    return undefined
+  }
+
+  #classNamed(path: string, name: Path): BlockRef | undefined {
+    const begun = this.#begin(path, name)
+    if (begun === undefined || begun.names.length !== 1) return undefined
+    const block = this.file(begun.file)?.classes.get(begun.names[0] as string)
+    return block === undefined ? undefined : { file: begun.file, block }
+  }
+
+  created(path: string, name: Path, block: number): CallSite | undefined {
+    const own = this.file(path)
+    if (own === undefined) return undefined
+    const made = (of: IndexedFile, at: string, owner: number, text: string): CallSite | undefined => {
+      for (const { value } of of.writes(owner, text)) {
+        const inner = value.kind === 'await' ? value.value : value
+        const call = inner.kind === 'call' ? of.facts.calls[inner.call] : undefined
+        if (call !== undefined) return { file: at, call }
+      }
+      return undefined
+    }
+    if (name.isOwn) return made(own, path, own.classOf(block), name.text)
+    if (name.root === 'local') return this.#local(own, path, name.text, block)
+    const begun = this.#begin(path, name)
+    const target = begun === undefined || begun.names.length !== 1 ? undefined : this.file(begun.file)
+    return target === undefined || begun === undefined
+      ? undefined
+      : made(target, begun.file, -1, begun.names[0] as string)
+  }
+
+  /** What a name of a function was bound to, above. */
+  #local(own: IndexedFile, path: string, name: string, block: number): CallSite | undefined {
+    const fn = own.functionOf(block)
+    for (const { target, value, block: where } of own.facts.assignments) {
+      if (target.text !== name || target.isOwn || own.functionOf(where) !== fn) continue
+      const inner = value.kind === 'await' ? value.value : value
+      const call = inner.kind === 'call' ? own.facts.calls[inner.call] : undefined
+      if (call !== undefined) return { file: path, call }
+    }
+    return undefined
+  }
+
+  classOf(path: string, name: Path, block: number): BlockRef | undefined {
+    const site = this.created(path, name, block)
+    return site === undefined ? undefined : this.#classNamed(site.file, site.call.callee)
+  }
+
+  target({ file: path, call }: CallSite): BlockRef | undefined {
+    const own = this.file(path)
+    if (own === undefined) return undefined
+    const { callee, block } = call
+    const dot = callee.text.lastIndexOf('.')
+    const last = callee.text.slice(dot + 1)
+    if (callee.isOwn && dot === -1) {
+      const owner = own.classOf(block)
+      return owner === -1 ? undefined : this.#method({ file: path, block: owner }, last)
+    }
+    if (!callee.isOwn) {
+      const begun = this.#begin(path, callee)
+      const found = begun === undefined ? undefined : this.#named(begun.file, begun.names)
+      if (found !== undefined) return found
+    }
+    if (dot === -1) return undefined
+    const owner = this.classOf(path, { ...callee, text: callee.text.slice(0, dot) }, block)
+    return owner === undefined ? undefined : this.#method(owner, last)
+  }
+
+  #named(path: string, [first = '', second, ...more]: readonly string[]): BlockRef | undefined {
+    const own = this.file(path)
+    if (own === undefined || more.length > 0) return undefined
+    const owner = own.classes.get(first)
+    if (owner !== undefined) {
+      const name = second ?? (own.facts.language === 'python' ? '__init__' : 'constructor')
+      return this.#method({ file: path, block: owner }, name)
+    }
+    const block = second === undefined ? own.functions.get(first) : undefined
+    return block === undefined ? undefined : { file: path, block }
+  }
+
+  #callsNamed(name: string): readonly CallSite[] {
+    if (this.#calls.size === 0)
+      for (const [path, { calls: all }] of this.#facts)
+        for (const call of all) {
+          const last = call.callee.text.slice(call.callee.text.lastIndexOf('.') + 1)
+          const list = this.#calls.get(last)
+          if (list === undefined) this.#calls.set(last, [{ file: path, call }])
+          else if (list.length < CALLS_MAX) list.push({ file: path, call })
+        }
+    return this.#calls.get(name) ?? []
+  }
+}
+
+export function createProgram(facts: ReadonlyMap<string, FileFacts>): Program {
+  return new Joined(facts)
+}
+
+const PROGRAMS = new WeakMap<object, Program>()
+
+/** The one program of these facts: what one rule asked, the next need not find again. */
+export function programOf(facts: ReadonlyMap<string, FileFacts>): Program {
+  const program = PROGRAMS.get(facts) ?? createProgram(facts)
+  PROGRAMS.set(facts, program)
+  return program
+}
