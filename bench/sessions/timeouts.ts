@@ -25,7 +25,7 @@ export async function timeouts(
       participant_index,
       total_time_ms: dueAfterMs,
     }))
-    return must(clientAt(index).post('/v1/sessions', sessionBody(ids[index] ?? '', { participants })), 201)
+    return must(clientAt(index).post('/v1/sessions', sessionBody(ids[index] ?? '', { participants, action_on_timeout: 'end' })), 201)
   })
   const raced = { switched: 0, refused: 0 }
   const races: Promise<void>[] = []
@@ -76,11 +76,12 @@ async function judge(
   const switched = new Map<string, number>()
   for (const { session_id, text } of rows) {
     const { event, decidedMs } = JSON.parse(text) as {
-      readonly event: { readonly kind: string; readonly atMs: number }
+      readonly event: { readonly kind: string; readonly atMs: number; readonly place?: number }
       readonly decidedMs: number
     }
     if (event.kind === 'switched') switched.set(session_id, (switched.get(session_id) ?? 0) + 1)
-    if (event.kind !== 'expired') continue
+    // Who got the turn by a switch falls later, too: that is another deadline.
+    if (event.kind !== 'expired' || event.place !== 0) continue
     expired.set(session_id, (expired.get(session_id) ?? 0) + 1)
     lateMs.push(decidedMs - event.atMs)
   }

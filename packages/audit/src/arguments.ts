@@ -25,6 +25,12 @@ export type Command =
       readonly baseline: string | undefined
     }
   | { readonly kind: 'diff'; readonly before: string; readonly after: string }
+  | {
+      readonly kind: 'readiness'
+      readonly results: string
+      readonly formats: readonly Format[]
+      readonly out: string | undefined
+    }
   | { readonly kind: 'explain'; readonly rule: string | undefined }
 
 const OPTIONS = ['--format', '--out', '--baseline'] as const
@@ -48,6 +54,12 @@ export function parseArguments(args: readonly string[]): Command {
     case 'explain':
       if (rest.length > 1) throw usage('explain takes one rule')
       return { kind: 'explain', rule: rest[0] }
+    case 'readiness': {
+      const [results] = exactly(rest, 1, 'readiness takes one file of results')
+      const other = formats.find((format) => format !== 'md' && format !== 'json')
+      if (other !== undefined) throw usage(`readiness is written as md or json, not ${other}`)
+      return { kind: 'readiness', results: results as string, formats, out }
+    }
     default:
       exactly(rest, 0, `one folder at a time: ${rest.join(' ')} is too much`)
       return { kind: 'audit', target: first, formats, out, baseline: options.get('--baseline') }

@@ -13,7 +13,9 @@ import { explainRule, listRules } from './reports/explain.ts'
 import { showPlace } from './reports/figure.ts'
 import { ENDINGS, type Format, render } from './reports/formats.ts'
 import { parseReport } from './reports/json.ts'
+import { readinessOf, renderReadiness } from './reports/readiness.ts'
 import type { Report } from './reports/report.ts'
+import { parseResults } from './reports/results.ts'
 import { RULES, ruleById } from './rules/index.ts'
 import { scan } from './scan.ts'
 
@@ -50,6 +52,8 @@ function run(command: Command, io: Io): number {
       return explain(command.rule, io)
     case 'diff':
       return diff(command, io)
+    case 'readiness':
+      return readiness(command, io)
     case 'audit':
       return audit(command, io)
     default:
@@ -78,6 +82,16 @@ function diff({ before, after }: Command & { readonly kind: 'diff' }, io: Io): n
   return [...appeared, ...grown].some(isStrong) ? 1 : 0
 }
 
+/** AX2: 1 is `not ready` here, with risks or without. */
+function readiness({ results, formats, out }: Command & { readonly kind: 'readiness' }, io: Io): number {
+  const judged = readinessOf(parseResults(io.readText(results), results), results.split(/[\\/]/).pop() ?? results)
+  for (const format of formats) {
+    const text = format === 'json' ? `${JSON.stringify(judged, undefined, 2)}\n` : renderReadiness(judged)
+    deliver(text, format, out, formats.length > 1, io)
+  }
+  return judged.verdict === 'READY' ? 0 : 1
+}
+
 function isStrong({ tier, suppressed }: Comparable): boolean {
   return tier !== 'review' && suppressed === undefined
 }
@@ -104,16 +118,21 @@ function worse(past: readonly Comparable[], now: Report['findings'], io: Io): Re
   return [...appeared, ...grown]
 }
 
-/** AX3. */
 function write(report: Report, format: Format, out: string | undefined, isOneOfMany: boolean, io: Io): void {
   const { text, truncated } = render(report, format)
   if (truncated !== undefined) io.say(`${format}: ${truncated}\n`)
-  if (out === undefined) io.out(text)
-  else {
-    const path = isOneOfMany ? `${out.replace(/\.(md|html|json|sarif|xml)$/, '')}${ENDINGS[format]}` : out
-    io.writeText(path, text)
-    io.say(`wrote ${path}\n`)
+  deliver(text, format, out, isOneOfMany, io)
+}
+
+/** AX3. */
+function deliver(text: string, format: Format, out: string | undefined, isOneOfMany: boolean, io: Io): void {
+  if (out === undefined) {
+    io.out(text)
+    return
   }
+  const path = isOneOfMany ? `${out.replace(/\.(md|html|json|sarif|xml)$/, '')}${ENDINGS[format]}` : out
+  io.writeText(path, text)
+  io.say(`wrote ${path}\n`)
 }
 
 /** AX4. */

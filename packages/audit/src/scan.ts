@@ -5,9 +5,9 @@ import type { Clock } from '@ripstop/kernel'
 import { type Found, findAll } from './findings/findings.ts'
 import { buildGraph } from './graph/build.ts'
 import { readFacts } from './readers/read-facts.ts'
-import type { Configuration } from './repository/configuration.ts'
 import { createFileIndex } from './repository/file-index.ts'
-import type { FileIndex, Repository } from './repository/repository.ts'
+import { readConfiguration } from './repository/read-configuration.ts'
+import type { Repository } from './repository/repository.ts'
 import { walk } from './repository/walk.ts'
 import { RULES } from './rules/index.ts'
 import type { Rule } from './rules/rule.ts'
@@ -34,33 +34,15 @@ export function scan(target: string, { clock, rules = RULES, progress = () => {}
   const files = createFileIndex(walked)
   const { facts, unread } = readFacts(files, (done, all) => progress(`reading sources: ${done} of ${all}`))
   progress('reading configuration')
-  const { configuration, unread: alsoUnread } = readConfigurationOf(files)
+  const configuration = readConfiguration(files)
   const repository: Repository = {
     root: walked.root,
     files,
     facts,
     configuration,
     graph: buildGraph(configuration),
-    unread: [...walked.unread, ...unread, ...alsoUnread],
+    unread: [...walked.unread, ...unread],
   }
   progress(`applying ${rules.length} rules`)
   return { ...findAll(rules, repository, wallMs), repository, rules, wallMs }
-}
-
-function readConfigurationOf(_files: FileIndex): {
-  readonly configuration: Configuration
-  readonly unread: Repository['unread']
-} {
-  return {
-    configuration: {
-      compose: [],
-      kubernetes: [],
-      dockerfiles: [],
-      envFiles: new Map(),
-      manifests: [],
-      schemas: [],
-      openapi: [],
-    },
-    unread: [],
-  }
 }

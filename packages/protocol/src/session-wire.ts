@@ -23,7 +23,7 @@ const commandSchema = z
       kind: z.literal('adjust'),
       place: count,
       byMs: z.int().min(-86_400_000).max(86_400_000),
-      reason: z.string().min(1).max(500),
+      reason: z.string().max(500).regex(/\S/),
     }),
   ])
   .meta({ id: 'SessionSocketCommand' })

@@ -226,7 +226,7 @@ export const sessionSchema = z
     total_time_ms: spanSchema.nullable().describe('All clocks at the beginning; null: it counts up without an end.'),
     time_per_cycle_ms: spanSchema.nullable(),
     increment_ms: spanSchema.describe('Fischer; 0: none, or another kind (time_control).'),
-    max_time_ms: spanSchema.nullable(),
+    max_time_ms: spanSchema.optional().describe('Left out without one.'),
     cycle_started_at: timeSchema.nullable().describe('Since when the clock of the turn runs; null: none does.'),
     session_started_at: timeSchema.nullable(),
     session_completed_at: timeSchema.nullable(),

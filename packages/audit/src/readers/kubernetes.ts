@@ -1,6 +1,7 @@
-// Kubernetes objects of YAML files, several to a file. Of Helm templates the lines with {{ }} are emptied, so that the others keep their number.
+// Kubernetes objects of YAML files, several to a file. Of Helm templates what stands in {{ }} is put a word for, or its line emptied where
+// it is no value, so that the others keep their number.
 //   KX1. Every document that has apiVersion and kind is an object, lists of objects included, and nothing else is.
-//   KX2. A template's object says that it is one, and its lines are those of the file.
+//   KX2. An object of a template says whether blocks of it were left out, and its lines are those of the file.
 
 import type { KubernetesObject } from '../repository/configuration.ts'
 import type { FileIndex } from '../repository/repository.ts'
@@ -8,6 +9,8 @@ import { at, itemsOf, lineOf, plain, readYaml, scalarText, type Tree } from './y
 
 const FILES_MAX = 2_000
 const OBJECTS_MAX = 5_000
+/** `key: {{ … }}`: the key is known though its value is not. */
+const KEYED = /^\s*(- )?[\w./-]+:\s+[^\s|>]/
 const LEFT = new Set(['vendored', 'generated', 'example', 'test'])
 
 export function readKubernetes(files: FileIndex): readonly KubernetesObject[] {
@@ -22,16 +25,23 @@ export function readKubernetes(files: FileIndex): readonly KubernetesObject[] {
 }
 
 export function readKubernetesFile(file: string, text: string): readonly KubernetesObject[] {
-  const isTemplate = text.includes('{{')
-  const clean = isTemplate ? text.replace(/^.*\{\{.*$/gm, '') : text
-  return readYaml(file, clean).documents.flatMap((tree) => objects(file, tree, isTemplate))
+  let hidesBlocks = false
+  const lines = !text.includes('{{')
+    ? []
+    : text.split('\n').map((line) => {
+        if (!line.includes('{{')) return line
+        hidesBlocks ||= /\{\{-?\s*(include|template|toYaml|tpl|with|range)\b|\|\s*(n?indent|toYaml)\b/.test(line)
+        return KEYED.test(line) ? line.replace(/\{\{.*?\}\}/g, 'template') : ''
+      })
+  const clean = lines.length === 0 ? text : lines.join('\n')
+  return readYaml(file, clean).documents.flatMap((tree) => objects(file, tree, hidesBlocks))
 }
 
-function objects(file: string, tree: Tree, isTemplate: boolean): readonly KubernetesObject[] {
+function objects(file: string, tree: Tree, hidesBlocks: boolean): readonly KubernetesObject[] {
   const apiVersion = scalarText(at(tree, 'apiVersion'))
   const kind = scalarText(at(tree, 'kind'))
   if (tree.kind !== 'map' || apiVersion === undefined || kind === undefined) return []
-  if (kind === 'List') return itemsOf(at(tree, 'items')).flatMap((item) => objects(file, item, isTemplate))
+  if (kind === 'List') return itemsOf(at(tree, 'items')).flatMap((item) => objects(file, item, hidesBlocks))
   const name = scalarText(at(tree, 'metadata', 'name')) ?? ''
   const line = tree.entries.get('kind')?.loc.line ?? tree.loc.line
   return [
@@ -42,7 +52,7 @@ function objects(file: string, tree: Tree, isTemplate: boolean): readonly Kubern
       kind,
       name,
       namespace: scalarText(at(tree, 'metadata', 'namespace')),
-      isTemplate,
+      hidesBlocks,
       body: plain(tree) as Readonly<Record<string, unknown>>,
       line: (path) => lineOf(tree, path),
     },

@@ -3,6 +3,7 @@
 
 import type { FileFacts } from '../facts/facts.ts'
 import type { FileIndex, Unread } from '../repository/repository.ts'
+import { isTooDeep } from './nesting.ts'
 import { readPython } from './python/index.ts'
 import { readTypeScript } from './typescript/index.ts'
 
@@ -32,6 +33,7 @@ export function readFacts(files: FileIndex, progress: (done: number, all: number
     const source = files.read(file)
     if (source === undefined) continue // told by the walk
     if (reader === undefined) unread.push({ path: file, why: 'unknown language' })
+    else if (isTooDeep(source)) unread.push({ path: file, why: 'broken syntax', detail: 'nested too deep to be read' })
     else readOne(reader, file, source, facts, unread)
   }
   progress(sources.length, sources.length)

@@ -2,7 +2,7 @@
 // a bomb of aliases costs the bound and no more. `no`, `on` and `yes` stay texts (YAML 1.2), and the text of a scalar is what was written.
 //   CX1. A file that cannot be parsed, is too deep or too large gives undefined and a reason, never a throw.
 
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments } from 'yaml'
+import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments } from 'yaml'
 import type { Loc } from '../model/evidence.ts'
 
 const NODES_MAX = 50_000
@@ -63,7 +63,7 @@ export function readYaml(file: string, text: string): YamlFile {
     const builder = new Builder(file, lines)
     for (const document of documents.slice(0, DOCUMENTS_MAX)) {
       problem ??= document.errors[0]?.message.split('\n', 1)[0]
-      if (document.contents !== null) trees.push(builder.build(document as Document, document.contents as Node, 0))
+      if (document.contents !== null) trees.push(builder.build(document.contents as Node, 0))
     }
     return { documents: trees, problem }
   } catch (error) {
@@ -75,6 +75,8 @@ export function readYaml(file: string, text: string): YamlFile {
 class Builder {
   readonly #file: string
   readonly #lines: LineCounter
+  /** As met so far: the library's own way from an alias to its anchor walks the document each time. */
+  readonly #anchors = new Map<string, Node>()
   #nodes = 0
 
   constructor(file: string, lines: LineCounter) {
@@ -82,15 +84,16 @@ class Builder {
     this.#lines = lines
   }
 
-  build(document: Document, node: Node | null | undefined, depth: number): Tree {
+  build(node: Node | null | undefined, depth: number): Tree {
     this.#nodes += 1
     if (this.#nodes > NODES_MAX) throw new Error('it has too many values, or too many aliases')
     if (depth > DEPTH_MAX) throw new Error('it is nested too deep')
-    if (isAlias(node)) return this.build(document, node.resolve(document), depth + 1)
+    if (isAlias(node)) return this.build(this.#anchors.get(node.source), depth + 1)
+    if (node?.anchor !== undefined) this.#anchors.set(node.anchor, node)
     const loc = this.#loc(node)
-    if (isMap(node)) return { kind: 'map', entries: this.#entries(document, node, depth), loc, tag: node.tag }
+    if (isMap(node)) return { kind: 'map', entries: this.#entries(node, depth), loc, tag: node.tag }
     if (isSeq(node)) {
-      const items = node.items.map((item) => this.build(document, item as Node, depth + 1))
+      const items = node.items.map((item) => this.build(item as Node, depth + 1))
       return { kind: 'list', items, loc, tag: node.tag }
     }
     const value = isScalar(node) ? node.value : null
@@ -98,13 +101,13 @@ class Builder {
     return { kind: 'scalar', value, text: written ?? textOf(value), loc, tag: node?.tag }
   }
 
-  #entries(document: Document, node: Node, depth: number): Map<string, Entry> {
+  #entries(node: Node, depth: number): Map<string, Entry> {
     const own = new Map<string, Entry>()
     const merged = new Map<string, Entry>()
     if (!isMap(node)) return own
     for (const { key, value } of node.items) {
       const name = isScalar(key) ? textOf(key.value) : ''
-      const tree = this.build(document, value as Node | null, depth + 1)
+      const tree = this.build(value as Node | null, depth + 1)
       if (name === '<<') {
         const sources = tree.kind === 'list' ? tree.items : [tree]
         for (const source of sources)

@@ -21,7 +21,7 @@ code{font:12.5px/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overf
 .tag{display:inline-block;border:1px solid currentColor;border-radius:99px;padding:0 8px;font-size:12px;line-height:19px;white-space:nowrap}
 .wide{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:12px}
 table{border-collapse:collapse;width:100%;font-size:13.5px}th,td{text-align:left;padding:7px 12px;border-bottom:1px solid var(--line);vertical-align:top}
-tr:last-child td{border-bottom:0}th{color:var(--dim);font-weight:600;font-size:12.5px;white-space:nowrap}td.n{text-align:right;font-variant-numeric:tabular-nums}
+tr:last-child td{border-bottom:0}th{color:var(--dim);font-weight:600;font-size:12.5px;white-space:nowrap}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 td.hot{font-weight:700}
 .filters{display:flex;gap:10px;flex-wrap:wrap;position:sticky;top:0;background:var(--bg);padding:10px 0;z-index:1}
 .filters input,.filters select{font:inherit;color:inherit;background:var(--card);border:1px solid var(--line);border-radius:8px;padding:5px 9px}

@@ -65,8 +65,8 @@ function severityTag({ severity }: ReportedFinding): string {
   return `<span class="tag ${severity}">${severity}</span>`
 }
 
-function wide(headings: readonly string[], rows: readonly string[]): string {
-  return `<div class="wide"><table><thead><tr>${headings.map((one) => `<th scope="col">${one}</th>`).join('')}</tr></thead><tbody>${rows.join('')}</tbody></table></div>`
+function wide(headings: readonly string[], rows: readonly string[], numeric: readonly string[] = []): string {
+  return `<div class="wide"><table><thead><tr>${headings.map((one) => `<th scope="col"${numeric.includes(one) ? ' class="n"' : ''}>${one}</th>`).join('')}</tr></thead><tbody>${rows.join('')}</tbody></table></div>`
 }
 
 function whereOf({ evidence: [first] }: ReportedFinding): string {
@@ -108,7 +108,8 @@ function matrix({ findings, rules }: Report): string {
         : `${cells.join('')}<td class="n">${review > 0 ? review : '·'}</td>`
     return `<tr><td>${category}</td><td class="n">${applied}</td>${state}</tr>`
   })
-  return `${wide(['category', 'rules', ...SEVERITIES, 'for review'], rows)}<p class="dim">Counts of findings and rules: static.</p>`
+  const numeric = ['rules', ...SEVERITIES, 'for review']
+  return `${wide(['category', ...numeric], rows, numeric)}<p class="dim">Counts of findings and rules: static.</p>`
 }
 
 function plan({ plan: phases }: Report): string {
@@ -118,7 +119,7 @@ function plan({ plan: phases }: Report): string {
   )
   const [first] = phases
   if (first === undefined) return '<h2>Plan</h2><p>Nothing strong was found: there is nothing to plan.</p>'
-  return `<h2>Plan</h2>${wide(['phase', 'what', 'findings', 'effort', 'after'], rows)}<p class="dim">Effort rests on ${escapeHtml(first.effort.source)}.</p>`
+  return `<h2>Plan</h2>${wide(['phase', 'what', 'findings', 'effort', 'after'], rows, ['findings'])}<p class="dim">Effort rests on ${escapeHtml(first.effort.source)}.</p>`
 }
 
 function findings({ findings: all }: Report): string {

@@ -30,7 +30,7 @@ export function renderMarkdown(report: Report): string {
 export function plain(text: string): string {
   return text
     .replace(/[\r\n\t]+/g, ' ')
-    .replace(/[\\`*_{}[\]<>|~#!$@]/g, (char) => `&#${char.codePointAt(0)};`)
+    .replace(/[\\`*{}[\]<>|~#!$@]|(?<!\w)_|_(?!\w)/g, (char) => `&#${char.codePointAt(0)};`)
     .replace(/(https?|ftp):\/\//gi, '$1&#58;//')
 }
 

@@ -102,8 +102,8 @@ export interface KubernetesObject {
   readonly kind: string
   readonly name: string
   readonly namespace: string | undefined
-  /** Lines of a template were left out: what is absent here may be there. */
-  readonly isTemplate: boolean
+  /** Blocks of a template were left out: what is absent here may be there. */
+  readonly hidesBlocks: boolean
   /** The object as parsed; `line(path)` finds where a part of it stands. */
   readonly body: Readonly<Record<string, unknown>>
   readonly line: (path: readonly (string | number)[]) => number

@@ -67,6 +67,7 @@ const TEST_NAME =
   /([._-](test|tests|spec|e2e|stories|fixture|mock)\.[cm]?[jt]sx?$)|(^test_.*\.py$)|(_tests?\.py$)|(^conftest\.py$)|(^(jest|vitest|playwright|cypress)\.(config|setup|workspace)\b)/
 const GENERATED_NAME =
   /(\.min\.(js|css|mjs)$)|(\.bundle\.js$)|(_pb2(_grpc)?\.pyi?$)|(\.pb\.[jt]s$)|(\.generated\.)|(\.d\.[cm]?ts$)/
+const TEST_FOLDER = /^tests?[_-]|[_-]tests?$/
 const SOURCE = /\.([cm]?[jt]sx?|py)$/
 const DOCUMENT = /\.(md|mdx|markdown|rst|adoc|txt)$/i
 const CONFIGURATION =
@@ -113,7 +114,8 @@ export function roleOfPath(path: string): FileRole {
   const byName = roleOfName(name)
   if (byName === 'other' || byName === 'document') return byName
   for (const segment of segments.reverse()) {
-    const role = Object.hasOwn(FOLDERS, segment.toLowerCase()) ? FOLDERS[segment.toLowerCase()] : undefined
+    const folder = segment.toLowerCase()
+    const role = Object.hasOwn(FOLDERS, folder) ? FOLDERS[folder] : TEST_FOLDER.test(folder) ? 'test' : undefined
     if (role !== undefined) return role
   }
   return byName

@@ -16,6 +16,8 @@ const ASKING =
 /** What has an effect, by its first word. */
 const ACTING =
   /(^|\.)_*(set|save|store|write|publish|send|emit|commit|insert|create|update|upsert|delete|remove|post|put|patch|push|enqueue|dispatch|notify|charge|refund|process|handle|execute|run|start|connect|register|load|flush|persist|add)([A-Z_]\w*)?$/
+/** Started by people, who see what it does. */
+const BY_HAND = /(^|\/)(scripts|tools|bin|dev[\w-]*)\//
 const ANY_ERROR = new Set(['', 'Exception', 'BaseException', 'Error'])
 
 export const swallowedError: Rule = {
@@ -94,11 +96,10 @@ function discovery(facts: FileFacts, block: Block, tier: 'strong' | 'review'): D
   const symbol = symbolOf(facts, block)
   const loc = { file: facts.file, line: block.line, endLine: block.endLine }
   return {
-    tier,
+    tier: BY_HAND.test(facts.file) ? 'review' : tier,
     evidence: [{ provenance: 'static', loc, what: 'a handler with nothing in it, and nothing that says why' }],
     symbol,
     cause: `empty handlers of ${facts.file}`,
-    ...(/(^|\/)(scripts|tools|bin|dev)\//.test(facts.file) ? { severity: 'low' as const } : {}),
     symptom: `A failure in ${symbol === '' ? 'this module' : symbol} is taken for success.`,
     rootCause: 'The handler of the error is empty.',
   }

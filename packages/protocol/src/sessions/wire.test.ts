@@ -33,6 +33,7 @@ test.each([
     { place: 0, byMs: 1.5, reason: 'x' },
     { place: -1, byMs: 1, reason: 'x' },
     { place: 0, byMs: 1, reason: '' },
+    { place: 0, byMs: 1, reason: ' \t' },
     { place: 0, byMs: 1, reason: 'x'.repeat(501) },
   ].map((c) => JSON.stringify({ t: 'cmd', op: 'a', c: { kind: 'adjust', ...c } })),
 ])('RV1: what is no message is none: %s …', (...texts) => {

@@ -192,5 +192,5 @@ function isAdjustment(value: unknown): value is number {
 }
 
 function isReason(value: unknown): value is string {
-  return typeof value === 'string' && value !== '' && value.length <= REASON_LENGTH_MAX
+  return typeof value === 'string' && value.length <= REASON_LENGTH_MAX && /\S/.test(value)
 }

@@ -1,3 +1,4 @@
+import { RipstopError } from '@ripstop/kernel'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { startTestMesh } from '../testing/mesh.ts'
 import { until } from '../testing/processes.ts'
@@ -68,6 +69,7 @@ describe('from one store to the other', () => {
 
   const flush = () => ground.side.link.call(ground.ctx, (redis) => redis.flushall())
   const load = (number: number) => hybrid.store.load(ground.ctx, refOf(number))
+  const notNow = () => Promise.reject(new RipstopError('LINK_DOWN', 'Redis is away', { sent: 'no' }))
   const wholeLog = async (number: number) =>
     (await hybrid.store.log(ground.ctx, { ...refOf(number), afterVersion: 0, limit: 1_000 })).map(
       ({ epoch, version }) => `${epoch}.${version}`,
@@ -76,6 +78,31 @@ describe('from one store to the other', () => {
     const found = await ground.side.store.find(ground.ctx, refOf(number))
     return found.kind === 'there' ? placeOf(found.session) : found.kind
   }
+
+  test('HY5: while Postgres serves, of a session that only Redis may have nothing is said that may be wrong', async () => {
+    const ref = await begun(hybrid, ground, 1)
+    const { authority, store, postgres } = hybrid
+    const from = await load(1)
+    await authority.begin('postgres')
+    const away = { ...ground.side.store, find: notNow, remove: notNow }
+    const deps = { log: ground.mesh.log, metrics: hybrid.metrics, authority, postgres, link: ground.mesh.link }
+    const without = createHybridStore({ ...deps, redis: away })
+    const commit = createNext(from as StoredSession, { epoch: 2 })
+    for (const at of [store, without]) {
+      await expect(at.load(ground.ctx, ref)).rejects.toMatchObject({ code: 'NOT_READY' })
+      await expect(at.commit(ground.ctx, commit)).rejects.toMatchObject({ code: 'NOT_READY' })
+    }
+    await expect(without.remove(ground.ctx, ref)).rejects.toMatchObject({ code: 'NOT_READY' })
+    await expect(without.load(ground.ctx, refOf(2))).rejects.toMatchObject({ code: 'NOT_READY' })
+    expect(await store.load(ground.ctx, refOf(2))).toBeUndefined()
+    // What Postgres knows to be deleted is deleted.
+    await begun(hybrid, ground, 3)
+    expect(await without.remove(ground.ctx, refOf(3))).toBe(true)
+    expect(await without.load(ground.ctx, refOf(3))).toBeUndefined()
+    expect(await without.remove(ground.ctx, refOf(3))).toBe(false)
+    await authority.begin('redis')
+    expect(placeOf(await load(1))).toEqual([1, 2])
+  })
 
   test('HY2, SR5: the log of a session that nobody asked for since Postgres served is that of where it stands', async () => {
     const ref = await begun(hybrid, ground, 1)

@@ -5,7 +5,8 @@
 //   HY2. Nothing that Postgres acknowledged is lost when Redis comes back: no session is used in Redis that was not compared since.
 //   HY3. A call goes to the store of the present term; a commit that was decided in another one changes nothing.
 //   HY4. What was deleted in either store is deleted; an id that either knows is taken.
-//   HY5. With Postgres away, sessions go on that Redis has kept throughout; of others nothing is said that may be wrong.
+//   HY5. With Postgres away, sessions go on that Redis has kept throughout, with Redis away those that Postgres knows; of others nothing is
+//        said that may be wrong.
 //   HY6. A watcher is told of a gap whenever an epoch begins, and hears the store of the present term.
 
 import { type Counter, type Ctx, isRipstopError, type Link, type Metrics, RipstopError } from '@ripstop/kernel'
@@ -113,7 +114,11 @@ class HybridStore {
     const { authority, postgres } = this.#deps
     for (let tries = 0; tries < TRIES; tries++) {
       const term = authority.term()
-      if (term.mode === 'postgres') return await postgres.load(ctx, ref)
+      if (term.mode === 'postgres') {
+        const session = await postgres.load(ctx, ref)
+        if (session === undefined) await this.#refuseUnknown(ctx, ref)
+        return session
+      }
       const found = await this.#redis.find(ctx, ref)
       if (found.kind === 'deleted') return undefined
       const inRedis = found.kind === 'there' ? found.session : undefined
@@ -145,7 +150,10 @@ class HybridStore {
       const term = this.#deps.authority.term()
       if (to.epoch !== term.epoch) return { kind: 'fenced' } // HY3
       const result = await this.#of(term).commit(ctx, commit)
-      if (term.mode === 'postgres') return result
+      if (term.mode === 'postgres') {
+        if (result.kind === 'missing') await this.#refuseUnknown(ctx, to)
+        return result
+      }
       const isUnsettled = result.kind === 'conflict' && !this.#isSettled(result.current, term)
       if (!isUnsettled && result.kind !== 'missing') return result
       // Redis has none, or one of an earlier epoch: what there is is known after a comparison.
@@ -161,12 +169,23 @@ class HybridStore {
     if (authority.term().mode === 'postgres') {
       const isRemoved = await postgres.remove(ctx, ref)
       // Redis may have the authority again without our knowing it yet.
-      if (redis !== undefined) await unlessAway(redis.remove(ctx, ref))
-      return isRemoved
+      const isRemovedThere = redis !== undefined && (await unlessAway(redis.remove(ctx, ref)))
+      if (!isRemoved && isRemovedThere === undefined) await this.#refuseUnknown(ctx, ref)
+      return isRemoved || isRemovedThere === true
     }
     if (await this.#redis.remove(ctx, ref)) return true
     // Redis may have lost it: what Postgres has is brought back, to be deleted.
     return (await this.load(ctx, ref)) !== undefined && (await this.#redis.remove(ctx, ref))
+  }
+
+  /** HY5: what was not drained yet Postgres does not know, and it is there again when Redis is. Throws NOT_READY. */
+  async #refuseUnknown(ctx: Ctx, ref: SessionRef): Promise<void> {
+    const { redis, link } = this.#deps
+    if (redis === undefined) return
+    const found = await unlessAway(redis.find(ctx, ref))
+    if (found?.kind === 'absent' || found?.kind === 'deleted') return
+    if ((await readRow(link, ctx, ref)) !== undefined) return // it was deleted in Postgres
+    throw new RipstopError('NOT_READY', 'Redis may have this session, and Postgres serves in its place', { sent: 'no' })
   }
 
   /** HY6. */

@@ -48,6 +48,11 @@ describe('creation', () => {
     else expect(clock - leftMs).toBeGreaterThanOrEqual(5_000)
   })
 
+  test('clients of SyncKairos take a max_time_ms that is a number or not there, never null', async () => {
+    expect(await api.create({ max_time_ms: 45_000 })).toMatchObject({ max_time_ms: 45_000 })
+    expect(await api.create({})).not.toHaveProperty('max_time_ms')
+  })
+
   test('SX2: one clock for all is that of the session, whatever participants bring', async () => {
     expect((await api.create({ sync_mode: 'global', total_time_ms: 90_000 })).total_time_ms).toBe(90_000)
     expect((await api.create({ sync_mode: 'global', total_time_ms: undefined })).total_time_ms).toBe(60_000)

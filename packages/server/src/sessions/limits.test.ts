@@ -139,6 +139,15 @@ describe('over HTTP', () => {
     expect(creations.map(({ status }) => status)).toEqual([201, 201, 201, 201, 429, 429])
   })
 
+  test('SL1: making a token is a read: it changes nothing, and no request is free but that for the time', async () => {
+    await using api = await startTestApi({ limits: { reads: 3 }, anonymous: ANYBODY })
+    const { session_id: id } = await api.create({}, { key: undefined })
+    const makings = []
+    for (let count = 0; count < 4; count++)
+      makings.push(await api.call('POST', `/${id}/tokens`, { key: undefined, body: { role: 'spectator' } }))
+    expect(makings.map(({ status }) => status)).toEqual([201, 201, 201, 429])
+  })
+
   test('SL2: an opponent who floods a session with moves that are not his keeps nobody from moving', async () => {
     await using api = await startTestApi({ limits: {} })
     const { session_id: id, participants } = await api.create()

@@ -224,15 +224,18 @@ function createAdjustRoute(deps: SessionRoutesDeps): Route {
   })
 }
 
-function createTokenRoute({ service, tokens }: SessionRoutesDeps): Route {
+function createTokenRoute({ service, tokens, limits }: SessionRoutesDeps): Route {
   return route({
     ...commandShape('tokens', 'Make a token for a browser; it ends with its time, or with the session'),
     status: 201,
     body: createSessionTokenSchema,
     response: dataOf(sessionTokenSchema),
-    handle: async ({ ctx, principal, params, body: { role, participant_id: participantId, ttl_s: ttlS } }) => {
+    handle: async (request) => {
+      const { ctx, principal, params, body } = request
+      const { role, participant_id: participantId, ttl_s: ttlS } = body
       refuseTokens(principal)
       const ref = permitReading(principal, params.session_id)
+      await limits.read(request)
       const view = await service.read(ctx, ref)
       const participant =
         participantId === undefined

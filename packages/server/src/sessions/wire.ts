@@ -35,7 +35,7 @@ export function toSessionWire(view: SessionView, nowMs: number): SessionWire {
     total_time_ms: totalOf(rules),
     time_per_cycle_ms: rules.mode === 'per_cycle' ? (control?.mainMs ?? null) : null,
     increment_ms: increment?.kind === 'fischer' ? increment.ms : 0,
-    max_time_ms: rules.maxTimeMs ?? null,
+    ...(rules.maxTimeMs === undefined ? {} : { max_time_ms: rules.maxTimeMs }),
     cycle_started_at: toTime(state.turnSinceMs),
     session_started_at: toTime(state.startedMs),
     session_completed_at: toTime(state.endedMs),

@@ -24,7 +24,7 @@ export const composeDbPortExposed: Rule = {
       return service.ports.flatMap(({ host, published, container, loc }) => {
         const isOpen = host === undefined || host === '' || host === '0.0.0.0' || host === '[::]' || host === '::'
         if (!isOpen || published === undefined || !store.ports.includes(container)) return []
-        const tier = tierIn(project)
+        const tier = tierIn(project, loc)
         return [
           {
             tier,

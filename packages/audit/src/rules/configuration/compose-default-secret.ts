@@ -35,12 +35,12 @@ export const composeDefaultSecret: Rule = {
       const command = service.command
       if (command !== undefined && /--requirepass\s+["']?[^\s"'$]/.test(command.raw))
         all.push({ name: 'requirepass', what: 'The password is a literal of the command.', loc: command.loc })
-      const tier = tierIn(project)
       return all.map(
         ({ name, what, loc }): Discovery => ({
-          tier,
+          tier: tierIn(project, loc),
           symbol: `${service.name} ${name}`,
           component: service.name,
+          cause: `credentials of ${loc.file}`,
           symptom: `${service.name} runs with a credential that the repository shows.`,
           rootCause: 'A credential has a literal or a default.',
           evidence: [seen(loc, what)],

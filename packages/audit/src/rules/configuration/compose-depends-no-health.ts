@@ -28,7 +28,7 @@ export const composeDependsNoHealth: Rule = {
         const waited = [...service.dependsOn.keys()].join(', ')
         return [
           {
-            tier: tierIn(project),
+            tier: tierIn(project, loc),
             symbol: name,
             component: name,
             symptom: `${name} starts while ${waited} may not answer yet; after a restart of all, first calls fail.`,

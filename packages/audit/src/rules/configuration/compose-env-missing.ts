@@ -5,7 +5,7 @@
 import type { EnvRead, Value } from '../../facts/facts.ts'
 import type { Evidence } from '../../model/evidence.ts'
 import type { ComposeProject, ComposeService } from '../../repository/configuration.ts'
-import { isBelow } from '../../repository/paths.ts'
+import { folderOf, isBelow } from '../../repository/paths.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { contextOf, copied, dockerfileOf, instructionsOf } from './builds.ts'
 import { at, type Discovery, type Rule } from './deployment.ts'
@@ -30,7 +30,7 @@ export const composeEnvMissing: Rule = {
       const fallbacks = fallbacksOf(repository, project, service)
       // Two services of one build: who of them runs which source is not known here.
       if (fallbacks.length > 0)
-        return [discovery(service, fallbacks, isShared(project, service) ? 'review' : tierIn(project))]
+        return [discovery(service, fallbacks, isShared(project, service) ? 'review' : tierIn(project, service.loc))]
       return unreached(repository, project, service)
     })
     yield* oncePerPlace(found)
@@ -70,10 +70,12 @@ function fallbacksOf(repository: Repository, project: ComposeProject, service: C
     .map(({ text }) => text)
     .join('\n')
     .toUpperCase()
+  // One context for many services: what lies beside the Dockerfile is the service's own.
+  const own = folderOf(dockerfile.file)
   const inside = copied(repository, instructionsOf(dockerfile.stages), context).flatMap(({ paths }) => paths)
   const found = new Map<string, Evidence>()
   for (const [file, { envReads }] of repository.facts) {
-    if (!inside.some((path) => isBelow(file, path))) continue
+    if (!isBelow(file, own) || !inside.some((path) => isBelow(file, path))) continue
     for (const read of envReads) {
       const name = read.name.toUpperCase()
       const other = target(project, service, read)

@@ -31,7 +31,7 @@ export const composeLatestTag: Rule = {
         const isVariable = image.raw !== image.value
         return [
           {
-            tier: isVariable ? 'review' : tierIn(project),
+            tier: isVariable ? 'review' : tierIn(project, image.loc),
             cause: `floating tags of ${image.loc.file}`,
             symbol: service.name,
             component: service.name,

@@ -33,7 +33,7 @@ export const composeNoHealthcheck: Rule = {
       const names = waiting.map(({ name }) => name).join(', ')
       return [
         {
-          tier: image === undefined ? ('review' as const) : tierIn(project),
+          tier: image === undefined ? ('review' as const) : tierIn(project, service.loc),
           cause: `healthchecks of ${service.loc.file}`,
           symbol: service.name,
           component: service.name,

@@ -23,7 +23,7 @@ export const composeNoRestart: Rule = {
     const found = standingServices(repository)
       .filter(({ service }) => service.restart === undefined)
       .map(({ project, service }) => ({
-        tier: tierIn(project),
+        tier: tierIn(project, service.loc),
         cause: `restart policies of ${service.loc.file}`,
         symbol: service.name,
         component: service.name,

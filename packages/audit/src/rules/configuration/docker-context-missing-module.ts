@@ -65,7 +65,8 @@ function missingOf(
   context: string,
   inside: readonly string[],
 ): readonly Evidence[] {
-  const isMissing = (path: string) => repository.files.has(path) && !inside.some((folder) => isBelow(path, folder))
+  const isMissing = (path: string) =>
+    repository.files.has(path) && !inside.some((folder) => isBelow(path, folder) || isBelow(folder, path))
   const say = (line: number, path: string): Evidence => ({
     provenance: 'static',
     loc: { file: facts.file, line, endLine: line },
@@ -73,7 +74,7 @@ function missingOf(
   })
   if (facts.language === 'python')
     return pythonPaths(facts)
-      .filter(({ path }) => isMissing(path))
+      .filter(({ path }) => isMissing(path) && isUsed(repository, facts, path))
       .map(({ line, path }) => say(line, path))
   return facts.imports
     .filter(({ module, isTypeOnly }) => module.startsWith('.') && !isTypeOnly)
@@ -86,6 +87,12 @@ function missingOf(
       const path = found.find((each) => repository.files.has(each) && repository.files.role(each) !== undefined)
       return path === undefined || !isMissing(path) ? [] : [say(line, path)]
     })
+}
+
+/** Does the file import something that lies in the folder? */
+function isUsed({ files }: Repository, { imports }: FileFacts, folder: string): boolean {
+  const names = imports.map(({ module }) => module.split('.', 1)[0] ?? '')
+  return names.some((name) => name !== '' && (files.has(join(folder, `${name}.py`)) || files.has(join(folder, name))))
 }
 
 /** Folders that are put on the path relative to the file: `sys.path.append(os.path.join(os.path.dirname(__file__), '..', 'shared'))`. */

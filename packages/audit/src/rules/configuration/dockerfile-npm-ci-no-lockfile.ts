@@ -14,7 +14,7 @@ const meta = at({
   title: 'A build installs from a lockfile that is not there',
   why: 'npm ci refuses to run without one: the image cannot be built from a clone.',
   remedy: { priority: 'P0', text: 'Commit the lockfile and copy it before the install.', effort: 'XS' },
-  sources: ['https://docs.npmjs.com/cli/commands/npm-ci'],
+  sources: ['https://github.com/npm/cli/blob/latest/docs/lib/content/commands/npm-ci.md'],
 })
 
 const INSTALLS: readonly (readonly [RegExp, string, readonly string[]])[] = [

@@ -27,7 +27,7 @@ export const kubernetesSingleReplica = rule(
   },
   (object, repository) => {
     const spec = part(object.body.spec)
-    if (object.kind !== 'Deployment' || (object.isTemplate && spec.replicas === undefined)) return []
+    if (object.kind !== 'Deployment' || (object.hidesBlocks && spec.replicas === undefined)) return []
     if ((spec.replicas ?? 1) !== 1 || isScaled(object, repository)) return []
     const what =
       spec.replicas === undefined
@@ -97,7 +97,7 @@ function rule(deployment: Deployment, check: Check): Rule {
 
 function discovery(object: KubernetesObject, { id, why }: Deployment, line: number, what: string): Discovery {
   return {
-    tier: object.isTemplate || DEVELOPMENT.test(object.file) ? 'review' : 'strong',
+    tier: DEVELOPMENT.test(object.file) ? 'review' : 'strong',
     cause: `${id} of ${object.file}`,
     symbol: `${object.kind} ${object.name}`,
     component: object.name,
@@ -112,7 +112,7 @@ function containersOf(
 ): readonly { readonly container: Part; readonly path: readonly (string | number)[] }[] {
   const containers = part(part(part(object.body.spec).template).spec).containers
   // In a template a block may have been left out whole.
-  if (!Array.isArray(containers) || object.isTemplate) return []
+  if (!Array.isArray(containers) || object.hidesBlocks) return []
   return containers.map((container, index) => ({
     container: part(container),
     path: ['spec', 'template', 'spec', 'containers', index],

@@ -40,9 +40,9 @@ function isDevelopment(project: ComposeProject): boolean {
   return project.files.some((file) => DEVELOPMENT.test(nameOf(file)))
 }
 
-/** What is only run on somebody's own machine is for review. */
-export function tierIn(project: ComposeProject): 'strong' | 'review' {
-  return isDevelopment(project) ? 'review' : 'strong'
+/** What is only run on somebody's own machine, by its name or because it stands in an override, is for review. */
+export function tierIn(project: ComposeProject, { file }: Loc): 'strong' | 'review' {
+  return isDevelopment(project) || /\boverride\b/i.test(nameOf(file)) ? 'review' : 'strong'
 }
 
 /** Files of one folder, and those above it, are often merged by hand with `-f`. */

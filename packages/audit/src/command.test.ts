@@ -1,0 +1,157 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { runCommand } from './command.ts'
+import { createFolder } from './folder.fixture.ts'
+
+interface Ran {
+  readonly code: number
+  readonly out: string
+  readonly said: string
+}
+
+function run(...args: readonly string[]): Ran {
+  const out: string[] = []
+  const said: string[] = []
+  const code = runCommand(args, {
+    clock: { wallMs: () => Date.parse('2026-11-22T12:00:00Z') },
+    version: '1.2.3',
+    out: (text) => void out.push(text),
+    say: (text) => void said.push(text),
+    readText: (path) => readFileSync(path, 'utf8'),
+    writeText: (path, text) => writeFileSync(path, text),
+  })
+  return { code, out: out.join(''), said: said.join('') }
+}
+
+const TORN = 'export async function save() {\n  try {\n    await store.write(1)\n  } catch {}\n}\n'
+const WHOLE = 'export const a = 1\n'
+
+describe('auditing', () => {
+  test('AX2, AX3: what is whole is 0, what is torn 1; the report is on stdout and the words on stderr', () => {
+    expect(run(createFolder({ 'src/a.ts': WHOLE })).code).toBe(0)
+    const { code, out, said } = run(createFolder({ 'src/a.ts': TORN }), '--format', 'json')
+    expect(code).toBe(1)
+    expect(JSON.parse(out).findings[0]).toMatchObject({
+      rule: 'swallowed-error',
+      evidence: [{ loc: { file: 'src/a.ts', line: 4 } }],
+    })
+    expect(said).toContain('grade B: 1 strong')
+  })
+
+  test('AX1, AX2, AX4: an empty folder, and one in a language that is not read, are survived, told, and not called clean', () => {
+    const empty = run(createFolder({ 'README.md': 'x' }))
+    expect([empty.code, empty.out]).toEqual([2, expect.stringContaining('not measurable here')])
+    const go = run(createFolder({ 'main.go': 'package main', 'b.go': 'package main' }))
+    expect(go).toMatchObject({
+      code: 2,
+      said: expect.stringContaining('not read, unknown language: 2 (b.go, main.go)'),
+    })
+  })
+
+  test('AX1: broken, minified, huge and binary files cost only themselves', () => {
+    const root = createFolder({
+      'src/broken.ts': 'export const = {{{',
+      'src/min.ts': `var a=[${'1,'.repeat(50_000)}]`,
+      'src/huge.ts': `${'// x\n'.repeat(500_000)}`,
+      'src/binary.ts': new Uint8Array(3_000),
+      'src/torn.ts': TORN,
+    })
+    const { code, said } = run(root)
+    expect(code).toBe(1)
+    for (const why of ['broken syntax: 1', 'too large: 1', 'binary: 1']) expect(said).toContain(`not read, ${why}`)
+  })
+
+  test('AX1: nothing of the folder is executed or imported', () => {
+    const root = createFolder({
+      'package.json': '{"type":"module","scripts":{"postinstall":"touch ran"}}',
+      'src/a.ts': 'import { writeFileSync } from "node:fs"\nwriteFileSync(new URL("../ran", import.meta.url), "")\n',
+    })
+    run(root)
+    expect(() => readFileSync(join(root, 'ran'))).toThrow()
+  })
+
+  test('AX3: several formats are written side by side, each with its ending', () => {
+    const root = createFolder({ 'src/a.ts': TORN, 'out/': '' })
+    const { out } = run(root, '--format=md,html,json,sarif,junit', '--out', join(root, 'out/report.json'))
+    expect(out).toBe('')
+    const first = (ending: string): string => readFileSync(join(root, `out/report${ending}`), 'utf8').slice(0, 9)
+    expect(['.md', '.html', '.json', '.sarif', '.junit.xml'].map(first)).toEqual([
+      '# Audit o',
+      '<!doctype',
+      '{\n  "form',
+      '{\n "$sche',
+      '<?xml ver',
+    ])
+  })
+
+  test('AX2: with a baseline only what is new or worse counts', () => {
+    const root = createFolder({ 'src/a.ts': TORN, 'kept/': '' })
+    const baseline = join(root, 'kept/base.json')
+    run(root, '--format', 'json', '--out', baseline)
+    writeFileSync(join(root, 'src/a.ts'), `\n\n${TORN}`)
+    expect(run(root, '--baseline', baseline)).toMatchObject({
+      code: 0,
+      said: expect.stringContaining('0 new, 0 worse, 0 gone'),
+    })
+    writeFileSync(join(root, 'src/a.ts'), `${TORN}${TORN.replace('save', 'again')}`)
+    expect(run(root, '--baseline', baseline)).toMatchObject({
+      code: 1,
+      said: expect.stringContaining('0 new, 1 worse, 0 gone'),
+    })
+    writeFileSync(join(root, 'src/b.ts'), TORN)
+    const now = join(root, 'kept/now.json')
+    run(root, '--format', 'json', '--out', now)
+    const { code, out } = run('diff', baseline, now)
+    expect([code, out.split('\n').at(-2)]).toEqual([1, '1 new, 1 worse, 0 gone, 0 as before'])
+    expect(run('diff', now, baseline)).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('- medium strong swallowed-error'),
+    })
+  })
+
+  test('AX2: suppressed is not torn; a suppression that ended is told', () => {
+    const suppressed = (comment: string) => TORN.replace('  } catch', `  ${comment}\n  } catch`)
+    const fine = createFolder({ 'src/a.ts': suppressed('// ripstop-ignore swallowed-error: a hint') })
+    expect(run(fine).code).toBe(0)
+    const ended = createFolder({ 'src/a.ts': suppressed('// ripstop-ignore swallowed-error until=2026-01-01: a hint') })
+    expect(run(ended)).toMatchObject({ code: 1, said: expect.stringContaining('expired after 2026-01-01') })
+  })
+
+  test('AX4: a work tree of git without what it ignores', () => {
+    const root = createFolder({ '.gitignore': 'src/local.ts', 'src/local.ts': TORN, 'src/a.ts': WHOLE })
+    mkdirSync(join(root, '.git'))
+    expect(run(root).code).toBe(0)
+  })
+})
+
+describe('arguments', () => {
+  test.each([
+    [[], 'name the folder'],
+    [['a', 'b'], 'b is too much'],
+    [['a', '--fast'], '--fast is no option'],
+    [['a', '--format', 'pdf'], 'pdf is no format'],
+    [['a', '--out'], '--out needs a value'],
+    [['diff', 'a'], 'diff takes two'],
+    [['explain', 'no-such-rule'], 'no rule is called no-such-rule'],
+  ])('AX5, AX2: %j is refused with %j', (args, problem) => {
+    expect(run(...args)).toMatchObject({ code: 2, out: '', said: expect.stringContaining(`AUDIT_USAGE: `) })
+    expect(run(...args).said).toContain(problem)
+  })
+
+  test('AX2: a folder that is not there, and a baseline that is none, are 2', () => {
+    const root = createFolder({ 'a.ts': WHOLE, 'base.json': '{}' })
+    expect(run(join(root, 'missing'))).toMatchObject({ code: 2, said: expect.stringContaining('AUDIT_TARGET_INVALID') })
+    expect(run(root, '--baseline', join(root, 'base.json'))).toMatchObject({
+      code: 2,
+      said: expect.stringContaining('AUDIT_REPORT_INVALID'),
+    })
+  })
+
+  test('AX5: help, version and explain answer on stdout', () => {
+    expect(run('--help')).toMatchObject({ code: 0, out: expect.stringContaining('ripstop-audit DIR') })
+    expect(run('--version')).toEqual({ code: 0, out: '1.2.3\n', said: '' })
+    expect(run('explain', 'swallowed-error').out).toContain('An error is caught and vanishes')
+    expect(run('explain').out).toContain('swallowed-error')
+  })
+})

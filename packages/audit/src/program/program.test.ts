@@ -1,0 +1,88 @@
+import { describe, expect, it } from 'vitest'
+import type { FileFacts } from '../facts/facts.ts'
+import { readPython } from '../readers/python/index.ts'
+import { readTypeScript } from '../readers/typescript/index.ts'
+import { createProgram, type Program } from './index.ts'
+
+function programOf(files: Readonly<Record<string, string>>): Program {
+  const facts = Object.entries(files).map(([path, source]): [string, FileFacts] => [
+    path,
+    path.endsWith('.py') ? readPython(path, source) : readTypeScript(path, source),
+  ])
+  return createProgram(new Map(facts))
+}
+
+/** `file:function` that each call of a file means. */
+function meanings(program: Program, path: string): (string | undefined)[] {
+  const file = program.file(path)
+  return (file?.facts.calls ?? []).map((call) => {
+    const target = program.target({ file: path, call })
+    return target && `${target.file}:${program.file(target.file)?.facts.blocks[target.block]?.name}`
+  })
+}
+
+describe('the program', () => {
+  const python = programOf({
+    'svc/app/main.py':
+      'from app.store import store, Store as S\nfrom .helpers import go as run\nimport app.deep.tools\nfrom . import helpers\n\ndef main():\n    run()\n    helpers.go()\n    app.deep.tools.fix()\n    store.save()\n    s = S(1)\n    s.load()\n    unknown()\n    s.missing()\n',
+    'svc/app/__init__.py': '',
+    'svc/app/helpers.py': 'def go():\n    pass\n',
+    'svc/app/deep/__init__.py': '',
+    'svc/app/deep/tools.py': 'def fix():\n    pass\n',
+    'svc/app/store.py':
+      'from .base import Base\n\nclass Store(Base):\n    def __init__(self, n):\n        self.n = n\n    def save(self):\n        self.load()\n\nstore = Store(1)\n',
+    'svc/app/base.py': 'class Base:\n    def load(self):\n        pass\n',
+  })
+
+  it('knows what a call of Python means, JN1', () => {
+    expect(meanings(python, 'svc/app/main.py')).toEqual([
+      'svc/app/helpers.py:go',
+      'svc/app/helpers.py:go',
+      'svc/app/deep/tools.py:fix',
+      'svc/app/store.py:save',
+      'svc/app/store.py:__init__',
+      'svc/app/base.py:load',
+      undefined,
+      undefined,
+    ])
+    const base = python.file('svc/app/base.py')
+    const load = base?.methods(base.classes.get('Base') ?? -1).get('load') ?? -1
+    expect(python.callers({ file: 'svc/app/base.py', block: load }).map(({ file }) => file)).toEqual([
+      'svc/app/main.py',
+      'svc/app/store.py',
+    ])
+  })
+
+  it('knows what a call of TypeScript means, and how its object was configured, JN1', () => {
+    const program = programOf({
+      'src/a.ts':
+        "import axios from 'axios'\nimport { go } from './b.js'\nimport * as all from './lib'\nimport { deep } from '@/x/deep'\nconst api = axios.create({ timeout: 5 })\nexport function f() { go(); all.go(); deep(); api.get('/') }\n",
+      'src/b.ts': 'export const go = () => {}\n',
+      'src/lib/index.ts': "export * from '../b'\n",
+      'src/x/deep.ts': 'export function deep() {}\n',
+    })
+    expect(program.module('src/a.ts', './b.js')).toBe('src/b.ts')
+    expect(program.module('src/a.ts', './lib')).toBe('src/lib/index.ts')
+    expect(program.module('src/a.ts', 'axios')).toBeUndefined()
+    expect(meanings(program, 'src/a.ts')).toEqual([
+      undefined,
+      'src/b.ts:go',
+      'src/b.ts:go',
+      'src/x/deep.ts:deep',
+      undefined,
+    ])
+    const get = program.file('src/a.ts')?.facts.calls.find(({ callee }) => callee.text === 'api.get')
+    const made = program.created('src/a.ts', { text: 'api', isOwn: false, root: 'module' }, get?.block ?? 0)
+    expect(made?.call.args[0]).toMatchObject({ entries: [['timeout', { value: 5 }]] })
+  })
+
+  it('ends where imports go in circles, JN2', () => {
+    const program = programOf({
+      'a.py': 'from b import x, C\nx()\nclass D(C):\n    def f(self):\n        self.gone()\n',
+      'b.py': 'from a import x, D\nx()\nclass C(D):\n    pass\n',
+      'c.py': 'from c import *\ny()\n',
+    })
+    expect(meanings(program, 'a.py')).toEqual([undefined, undefined])
+    expect(meanings(program, 'c.py')).toEqual([undefined])
+  })
+})

@@ -1,0 +1,225 @@
+import { describe, expect, it } from 'vitest'
+import { readPython } from '../readers/python/index.ts'
+import { readTypeScript } from '../readers/typescript/index.ts'
+import type { Repository } from '../repository/repository.ts'
+import { permanentFailureState } from './permanent-failure-state.ts'
+
+/** `tier line` of what is found in these files. */
+function found(files: Readonly<Record<string, string>>): string[] {
+  const facts = new Map(
+    Object.entries(files).map(([path, source]) => [
+      path,
+      path.endsWith('.py') ? readPython(path, source) : readTypeScript(path, source),
+    ]),
+  )
+  // Nothing but facts is asked of it.
+  const repository = { facts } as unknown as Repository
+  return [...permanentFailureState.run(repository)].map(({ tier, evidence }) => `${tier} ${evidence[0]?.loc?.line}`)
+}
+
+const python = (source: string): string[] => found({ 'a.py': source })
+
+const LINK = (more = ''): string => `class Link:
+    def __init__(self):
+        self.up = False
+
+    async def start(self):
+        try:
+            await self.dial()
+            self.up = True
+        except Exception:
+            self.up = False
+
+    async def dial(self):
+        pass
+
+    async def send(self, item):
+        if not self.up:
+            return None
+        return await self.write(item)
+${more}`
+
+describe('a flag that an error sets', () => {
+  it('is found where only start-up sets it back, JN3', () => {
+    expect(python(LINK())).toEqual(['strong 10'])
+    const main = 'from a import Link\nlink = Link()\n\nasync def lifespan():\n    await link.start()\n'
+    expect(found({ 'a.py': LINK(), 'main.py': main })).toEqual(['strong 10'])
+  })
+
+  it('is not where a loop that waits, a callback or a request sets it back, JN3', () => {
+    expect(
+      python(
+        LINK(
+          '\n    async def watch(self):\n        while True:\n            await asyncio.sleep(5)\n            await self.start()\n',
+        ),
+      ),
+    ).toEqual([])
+    expect(
+      python(LINK('\n    async def fetch(self):\n        if not self.up:\n            await self.start()\n')),
+    ).toEqual([])
+    expect(python(LINK('\n    def arm(self):\n        scheduler.add_job(self.start)\n'))).toEqual([])
+    expect(
+      found({ 'a.py': LINK(), 'b.py': 'from a import Link\nlink = Link()\n\ndef answer():\n    link.start()\n' }),
+    ).toEqual([])
+  })
+
+  it('is not where nothing refuses by it, or where the process never comes up with it, JN3', () => {
+    expect(python(LINK().replace('if not self.up:', 'if not item:'))).toEqual([])
+    expect(
+      python(LINK().replace('            self.up = False', '            self.up = False\n            raise')),
+    ).toEqual([])
+    expect(
+      python(
+        'try:\n    import fast\n    HAS = True\nexcept ImportError:\n    HAS = False\n\ndef f():\n    if not HAS:\n        return None\n',
+      ),
+    ).toEqual([])
+  })
+
+  it('is found as a client of the module, in both languages, JN3', () => {
+    const client = `client = None
+
+def init():
+    global client
+    try:
+        client = connect_to("x")
+        client.ping()
+    except Exception:
+        client = None
+
+def get(key):
+    if client:
+        return client.get(key)
+    return None
+`
+    expect(python(client)).toEqual(['strong 9'])
+    const typescript = `export class Cache {
+  private ready = false
+  async init() {
+    try {
+      await this.dial()
+      this.ready = true
+    } catch (error) {
+      this.ready = false
+    }
+  }
+  get(key: string) {
+    if (!this.ready) return undefined
+    return this.read(key)
+  }
+}
+`
+    expect(found({ 'a.ts': typescript })).toEqual(['strong 8'])
+    const healed = typescript.replace(
+      '  get(key',
+      "  listen() { this.client.on('ready', () => { this.ready = true }) }\n  get(key",
+    )
+    expect(found({ 'a.ts': healed })).toEqual([])
+  })
+})
+
+describe('a breaker', () => {
+  const breaker = (guard: string): string => `class Breaker:
+    def __init__(self):
+        self.is_open = False
+        self.opened_at = None
+
+    def reset(self):
+        self.is_open = False
+
+    def call(self, work):
+        if self.is_open:
+${guard}
+            raise Refused()
+        try:
+            return work()
+        except Exception:
+            self.is_open = True
+            raise
+`
+  it('is found without a way to half-open, and not with one, JN3', () => {
+    expect(python(breaker('            log.warning("open")'))).toEqual(['strong 16'])
+    expect(
+      python(breaker('            if time.time() - self.opened_at > 30:\n                self.is_open = False')),
+    ).toEqual([])
+  })
+})
+
+describe('a shutdown', () => {
+  const pool = `class Pool:
+    def __init__(self):
+        self._setup()
+
+    def _setup(self):
+        self.closed = False
+
+    def take(self):
+        if self.closed:
+            raise Closed()
+        return self.free.pop()
+
+    def close(self):
+        self.closed = True
+`
+  it('that only the constructor undoes is for review, JN3', () => {
+    expect(python(pool)).toEqual(['review 14'])
+    expect(python(`${pool}\n    def open(self):\n        self.closed = False\n`)).toEqual([])
+  })
+})
+
+describe('work and connections that failed', () => {
+  const queue = (last: string): string => `class Jobs:
+    async def next(self):
+        return await self.store.rpop("jobs")
+
+    async def failed(self, job):
+        job.tries += 1
+        if job.tries < job.tries_max:
+            await self.again(job)
+        else:
+            await self.give_up(job)
+
+    async def give_up(self, job):
+        job.status = Status.FAILED
+        ${last}
+`
+  it('are found where the last attempt leads nowhere, JN3', () => {
+    expect(python(queue('await self.tell(job)'))).toEqual(['strong 13'])
+    expect(python(queue('await self.store.lpush("x", self.to_dead_letter(job))'))).toEqual([])
+  })
+
+  const links = (body: string): string => `class Links:
+    async def open(self, link):
+        try:
+            await link.dial()
+        except Exception as error:
+            link.status = Status.FAILED
+            raise Broken(str(error))
+
+    async def reconnect(self, link):
+        settings = self.settings(link.name)
+        await self.open(link)
+
+    def settings(self, name):
+        ${body}
+`
+  it('are found where reconnecting is not implemented, JN3', () => {
+    expect(python(links('raise NotImplementedError("later")'))).toEqual(['strong 6'])
+    expect(python(links('return self.all[name]'))).toEqual([])
+  })
+})
+
+describe('a strategy of reconnecting', () => {
+  const redis = (body: string, more = ''): string => `import Redis from 'ioredis'
+export const redis = new Redis({ retryStrategy: (times) => {
+  ${body}
+} })
+${more}`
+  it('is found where it ends, and not where it goes on or the end is heard, JN3', () => {
+    const ends = 'if (times > 3) return null\n  return times * 100'
+    expect(found({ 'a.ts': redis(ends) })).toEqual(['strong 3'])
+    expect(found({ 'a.ts': redis('return times > 3 ? null : 100') })).toEqual(['strong 3'])
+    expect(found({ 'a.ts': redis('return Math.min(times * 100, 3000)') })).toEqual([])
+    expect(found({ 'a.ts': redis('if (times > 3) process.exit(1)\n  return null') })).toEqual([])
+    expect(found({ 'a.ts': redis(ends, "redis.on('end', () => restart())") })).toEqual([])
+  })
+})
