@@ -38,7 +38,11 @@ export const IMPORTS: readonly (readonly [area: RegExp, allowed: readonly string
 ]
 
 /** Folders of folders, each of which stands on the same core. */
-export const OUTPOSTS: readonly string[] = ['packages/kernel/src/adapters/', 'packages/audit/src/readers/']
+export const OUTPOSTS: readonly string[] = [
+  'packages/kernel/src/adapters/',
+  'packages/audit/src/readers/',
+  'packages/audit/src/rules/',
+]
 
 /** The server's modules, and whose doors each may use. What stands lower may not use what stands higher. */
 export const SERVER: Readonly<Record<string, readonly string[]>> = {

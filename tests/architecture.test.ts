@@ -75,7 +75,7 @@ describe('dependencies', () => {
     expectOnlyKnown('downwards', violations)
   })
 
-  test('no path climbs out of its package, or two folders up; an adapter or a reader may, to its core', () => {
+  test('no path climbs out of its package, or two folders up; an adapter, a reader or a rule may, to its core', () => {
     const violations: string[] = []
     for (const source of products) {
       const home = source.path.split('/').slice(0, 2).join('/')

@@ -63,7 +63,7 @@ const EDGE_CODES = {
   BACKLOG_FULL: {
     http: 429,
     retry: true,
-    fix: 'Wait, or pause or delete the endpoint that details names: it takes less than it is sent.',
+    fix: 'Wait; of an endpoint that takes less than it is sent (details name it): pause or delete it.',
   },
   SIGNATURE_INVALID: {
     http: 401,

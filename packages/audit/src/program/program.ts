@@ -146,7 +146,14 @@ class Joined implements Program {
   ): { readonly file: string; readonly names: readonly string[] } | undefined {
     for (let count = names.length - 1; count >= 0; count--) {
       const found = this.module(path, [from, ...names.slice(0, count)].join('.'))
-      if (found !== undefined && found !== path) return { file: found, names: names.slice(count) }
+      if (found === undefined || found === path) continue
+      const [first = '', ...rest] = names.slice(count)
+      // What the module only hands on is defined elsewhere.
+      const defined = this.#definition(found, first)
+      const inner = defined === undefined || defined.name === '' ? [] : [defined.name]
+      return defined === undefined
+        ? { file: found, names: [first, ...rest] }
+        : { file: defined.file, names: [...inner, ...rest] }
     }
     const found = this.module(path, from)
     return found === undefined ? undefined : { file: found, names }

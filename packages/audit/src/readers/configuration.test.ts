@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { filesOf } from '../repository/repository.fixture.ts'
 import { readConfiguration } from '../repository/read-configuration.ts'
+import { filesOf } from '../repository/repository.fixture.ts'
 import { readDockerfile } from './dockerfile.ts'
 import { readDotenv } from './dotenv.ts'
 import { readKubernetesFile } from './kubernetes.ts'

@@ -7,7 +7,7 @@
 import type { Dockerfile, DockerInstruction, DockerStage } from '../repository/configuration.ts'
 import { nameOf } from '../repository/paths.ts'
 import type { FileIndex } from '../repository/repository.ts'
-import { interpolate } from './compose/interpolate.ts'
+import { interpolate } from './interpolation.ts'
 
 const FILE = /^(?:Dockerfile|Containerfile)(?:[.-][\w.-]+)?$|\.(?:dockerfile|containerfile)$/i
 const INSTRUCTIONS_MAX = 2_000

@@ -1,7 +1,8 @@
 // From a scan to the report: grade, top ten, plan, and which component a finding belongs to.
 //   RE4. The grade counts strong and confirmed findings that are not suppressed, and nothing else; where neither sources nor configuration were
 //        read there is none.
-//   RE5. The top ten are open, strong before review, severe before slight; among equals first what takes more down with it.
+//   RE5. The top ten are open, strong before review, severe before slight; among equals every rule comes once before one comes twice, then what takes more
+//        down with it.
 
 import { basename } from 'node:path'
 import { type BlastRadius, blastRadii } from '../graph/blast-radius.ts'
@@ -9,9 +10,10 @@ import { type Finding, SEVERITIES, type Severity, TIERS } from '../model/finding
 import type { SystemGraph } from '../model/graph.ts'
 import type { FileIndex, Repository } from '../repository/repository.ts'
 import type { Scan } from '../scan.ts'
+import { type Figure, figure } from './figure.ts'
 import { planOf } from './plan.ts'
 import type { Report, ReportedFinding } from './report.ts'
-import { type Coverage, type Figure, figure, type Grade, REPORT_FORMAT, REPORT_VERSION } from './report.ts'
+import { type Coverage, type Grade, REPORT_FORMAT, REPORT_VERSION } from './report.ts'
 
 const TOP = 10
 const BY_RULES = 'rules over what was read'
@@ -78,14 +80,18 @@ export function gradeOf(count: (severity: Severity) => number): Grade {
 function topTenOf(open: readonly ReportedFinding[], radii: readonly BlastRadius[]): readonly string[] {
   const reach = new Map(radii.map(({ component, takesDown }) => [component, takesDown.length]))
   const reachOf = ({ component }: Finding): number => reach.get(component ?? '') ?? 0
-  const ranked = open.toSorted(
-    (a, b) =>
-      TIERS.indexOf(a.tier) - TIERS.indexOf(b.tier) ||
-      SEVERITIES.indexOf(a.severity) - SEVERITIES.indexOf(b.severity) ||
-      reachOf(b) - reachOf(a) ||
-      b.evidence.length - a.evidence.length,
-  )
-  return ranked.slice(0, TOP).map(({ fingerprint }) => fingerprint)
+  const rank = ({ tier, severity }: Finding): number =>
+    TIERS.indexOf(tier) * SEVERITIES.length + SEVERITIES.indexOf(severity)
+  const times = new Map<string, number>()
+  const counted = open
+    .toSorted((a, b) => rank(a) - rank(b) || reachOf(b) - reachOf(a) || b.evidence.length - a.evidence.length)
+    .map((finding) => {
+      const time = (times.get(finding.rule) ?? 0) + 1
+      times.set(finding.rule, time)
+      return { finding, time }
+    })
+  const ranked = counted.sort((a, b) => rank(a.finding) - rank(b.finding) || a.time - b.time)
+  return ranked.slice(0, TOP).map(({ finding }) => finding.fingerprint)
 }
 
 /** The component whose folder the file is in; the deepest of them. A folder that is the root says nothing unless it is the only one. */

@@ -1,7 +1,17 @@
 // How figures and places are written for people: never a number without how it is known, never a blank where nothing is.
 
-import type { Evidence } from '../model/evidence.ts'
-import type { Figure } from './report.ts'
+import type { Evidence, Provenance } from '../model/evidence.ts'
+
+export interface Figure {
+  readonly value: number
+  readonly unit: string
+  readonly provenance: Provenance
+  readonly source: string
+}
+
+export function figure(value: number, unit: string, provenance: Provenance, source: string): Figure {
+  return { value, unit, provenance, source }
+}
 
 export const NOT_MEASURABLE = 'not measurable here'
 

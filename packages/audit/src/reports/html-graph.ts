@@ -45,7 +45,7 @@ export function renderGraph(report: Report): string {
     ...edges(report, placed),
     ...nodes,
     '</svg></div>',
-    '<p class="dim" id="radius">Point at a component to see what goes down with it. Dashed: the need is assumed to be hard. Green: something holds.</p>',
+    '<p class="dim" id="radius">Point at a component to see what goes down with it. How many each takes down: config, assumed where the way is dashed (the need is taken for hard). Green: something holds.</p>',
     rest.length === 0 ? '' : `<p class="dim">Not drawn (least reach): ${rest.join(', ')}</p>`,
   ].join('')
 }
@@ -103,6 +103,6 @@ function node({ component, x, y }: Placed, down: readonly number[], label: strin
     `<title>${escapeHtml(label)}</title>`,
     `<rect x="${x}" y="${y}" width="${BOX.width}" height="${BOX.height}" rx="9"/>`,
     `<text x="${x + 10}" y="${y + 17}">${escapeHtml(short)}</text>`,
-    `<text class="sub" x="${x + 10}" y="${y + 32}">${escapeHtml(kind)}, takes down ${down.length} (config)</text></g>`,
+    `<text class="sub" x="${x + 10}" y="${y + 32}">${escapeHtml(kind)}, takes down ${down.length}</text></g>`,
   ].join('')
 }

@@ -5,13 +5,13 @@
 import { createHash } from 'node:crypto'
 import { SEVERITIES, TIERS } from '../model/finding.ts'
 import { CATEGORIES } from '../rules/rule.ts'
-import { NOT_MEASURABLE, showFigure, showPlace, showValue } from './figure.ts'
+import { type Figure, NOT_MEASURABLE, showFigure, showPlace, showValue } from './figure.ts'
 import { renderGraph } from './html-graph.ts'
 import { SCRIPT } from './html-script.ts'
 import { STYLE } from './html-style.ts'
 import { escapeHtml } from './html-text.ts'
 import { effortOf, priorityOf } from './plan.ts'
-import type { Figure, Report, ReportedFinding } from './report.ts'
+import type { Report, ReportedFinding } from './report.ts'
 
 const FINDINGS_MAX = 1_000
 const PLACES_MAX = 25

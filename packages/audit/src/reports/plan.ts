@@ -3,7 +3,7 @@
 //   RE3. A finding is in one phase at most, a suppressed one in none, and a phase waits only for phases before it.
 
 import { EFFORTS, type Effort, type Finding, PRIORITIES, type Priority } from '../model/finding.ts'
-import type { Figure } from './report.ts'
+import type { Figure } from './figure.ts'
 
 /** Hours at the top of a class; XL has none, and counts as two of L. */
 export const EFFORT_HOURS: Readonly<Record<Effort, number>> = { XS: 1, S: 4, M: 16, L: 40, XL: 80 }

@@ -4,9 +4,8 @@
 //   RE17. A pass whose own words say that something was not found, not there or not run is hollow: it is named, and the share without it is given beside.
 //   RE18. Every number comes from the file and is `measured`; thresholds are `assumed` until somebody sets them.
 
-import { showFigure } from './figure.ts'
+import { type Figure, figure, showFigure } from './figure.ts'
 import { plain } from './markdown.ts'
-import { type Figure, figure } from './report.ts'
 import { OUTCOMES, type Outcome, type TestResult } from './results.ts'
 
 /** Shares in percent. Overall and of each category. */

@@ -4,22 +4,15 @@
 
 import type { SuppressionProblem } from '../findings/suppression.ts'
 import type { BlastRadius } from '../graph/blast-radius.ts'
-import type { Provenance } from '../model/evidence.ts'
 import type { Finding } from '../model/finding.ts'
 import type { SystemGraph } from '../model/graph.ts'
 import type { Unread } from '../repository/repository.ts'
 import type { RuleMeta } from '../rules/rule.ts'
+import type { Figure } from './figure.ts'
 import type { Phase } from './plan.ts'
 
 export const REPORT_FORMAT = 'ripstop-audit'
 export const REPORT_VERSION = 1
-
-export interface Figure {
-  readonly value: number
-  readonly unit: string
-  readonly provenance: Provenance
-  readonly source: string
-}
 
 export const GRADES = ['A', 'B', 'C', 'D', 'E'] as const
 export type Grade = (typeof GRADES)[number]
@@ -68,8 +61,4 @@ export interface Report {
   readonly graph: SystemGraph
   readonly blastRadii: readonly BlastRadius[]
   readonly coverage: Coverage
-}
-
-export function figure(value: number, unit: string, provenance: Provenance, source: string): Figure {
-  return { value, unit, provenance, source }
 }

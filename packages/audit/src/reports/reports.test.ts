@@ -142,17 +142,18 @@ describe('the report', () => {
     })
   })
 
-  test('RE5: the top ten are open, strong first, then severe, then what takes more down; a file belongs to the component of its folder', () => {
+  test('RE5: the top ten are open, strong first, then severe, then each rule once, then what takes more down; a file belongs to the component of its folder', () => {
     const many = Array.from({ length: 12 }, (_, index) => finding(index + 10))
     const report = reportOf([
       ...many,
       finding(1, { tier: 'review', severity: 'critical' }),
       finding(2, { component: 'db' }),
       finding(3, { severity: 'critical' }),
+      finding(5, { rule: 'another-rule' }),
       finding(4, { severity: 'critical', suppressed: { reason: 'x', until: undefined } }),
     ])
     expect(report.topTen).toHaveLength(10)
-    expect(report.topTen.slice(0, 3).map((print) => Number.parseInt(print, 16))).toEqual([3, 2, 10])
+    expect(report.topTen.slice(0, 3).map((print) => Number.parseInt(print, 16))).toEqual([3, 5, 2])
     expect(report.findings[0]?.component).toBe('api')
   })
 

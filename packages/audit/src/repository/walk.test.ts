@@ -160,6 +160,7 @@ describe('the index', () => {
     expect(files.has('src/')).toBe(true)
     expect(files.has('.')).toBe(true)
     expect(files.read('src/../../outside.ts')).toBeUndefined()
+    expect(files.read('../src/a.ts')).toBeUndefined()
     expect(files.has('..')).toBe(false)
     expect(files.role('.env')).toBe('configuration')
     expect(files.list('source')).toEqual(['src/a.ts'])

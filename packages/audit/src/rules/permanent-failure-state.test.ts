@@ -50,7 +50,7 @@ describe('a flag that an error sets', () => {
     expect(
       python(
         LINK(
-          '\n    async def watch(self):\n        while True:\n            await asyncio.sleep(5)\n            await self.start()\n',
+          '\n    async def watch(self):\n        while True:\n            await asyncio.sleep(5)\n            await self.start()\n\n    def start_watching(self):\n        asyncio.create_task(self.watch())\n',
         ),
       ),
     ).toEqual([])
@@ -137,10 +137,15 @@ ${guard}
             raise
 `
   it('is found without a way to half-open, and not with one, JN3', () => {
-    expect(python(breaker('            log.warning("open")'))).toEqual(['strong 16'])
-    expect(
-      python(breaker('            if time.time() - self.opened_at > 30:\n                self.is_open = False')),
-    ).toEqual([])
+    const shut = breaker('            log.warning("open")')
+    expect(python(shut)).toEqual(['strong 16'])
+    // What success would set back is behind the guard, where nothing arrives any more.
+    expect(python(shut.replace('return work()', 'result = work()\n            self.is_open = False'))).toEqual([
+      'strong 17',
+    ])
+    const half = breaker('            if time.time() - self.opened_at > 30:\n                self.is_open = False')
+    expect(python(half)).toEqual([])
+    expect(python(`${half}\nbreaker = Breaker()\n\ndef start():\n    breaker.call(work)\n`)).toEqual([])
   })
 })
 

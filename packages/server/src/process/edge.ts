@@ -26,7 +26,7 @@ export async function startEdge(deps: RoleDeps): Promise<RunningRole> {
     startEdgeSessions(
       deps,
       {
-        link: stores.postgres.link,
+        postgres: stores.postgres,
         redis: stores.redis,
         sealer: publishing.sealer,
         nodeId: await loadInstanceId(env, settings.stateDir, 'edge'),

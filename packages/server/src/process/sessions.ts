@@ -1,9 +1,8 @@
 // Live sessions, composed: an edge serves them, over HTTP and WebSockets; a work process drains what Redis has into Postgres.
 
 import type { IncomingMessage } from 'node:http'
-import type { Link } from '@ripstop/kernel'
-import type { PostgresPool } from '@ripstop/kernel/postgres'
 import type { Route } from '#platform/http'
+import type { createPostgresLink } from '#platform/postgres'
 import { createAddressOf } from '#platform/rate'
 import type { RedisOfMesh } from '#platform/redis'
 import type { Sealer } from '#platform/sealing'
@@ -16,8 +15,10 @@ const SECOND_MS = 1_000
 
 type Authenticate = Parameters<typeof createSessionApi>[0]['authenticate']
 
+type PostgresLink = ReturnType<typeof createPostgresLink>
+
 export interface Ground {
-  readonly link: Link<PostgresPool>
+  readonly postgres: PostgresLink
   readonly redis: RedisOfMesh | undefined
   readonly sealer: Sealer
   /** Of this process. */
@@ -39,7 +40,7 @@ function servingRedis({ config }: Pick<RoleDeps, 'config'>, redis: RedisOfMesh |
 
 export function startEdgeSessions(
   deps: RoleDeps,
-  { link, redis, sealer, nodeId }: Ground,
+  { postgres, redis, sealer, nodeId }: Ground,
   authenticate: Authenticate,
 ): EdgeSessions {
   const { env, log, config, mesh } = deps
@@ -49,7 +50,8 @@ export function startEdgeSessions(
       env,
       log,
       mesh,
-      link,
+      link: postgres.link,
+      beatsAdapter: postgres.adapter(1),
       redis: servingRedis(deps, redis),
       nodeId,
       endedTtlMs: config.sessions.endedTtlS * SECOND_MS,
@@ -93,7 +95,7 @@ export function startEdgeSessions(
 /** Undefined: there is nothing to drain. */
 export function startDraining(
   deps: RoleDeps,
-  { link, redis, nodeId }: Omit<Ground, 'sealer'>,
+  { postgres, redis, nodeId }: Omit<Ground, 'sealer'>,
 ): AsyncDisposable | undefined {
   const serving = servingRedis(deps, redis)
   if (serving === undefined) return undefined
@@ -103,7 +105,7 @@ export function startDraining(
     log,
     metrics: mesh.metrics,
     redis: serving.link,
-    link,
+    link: postgres.link,
     owner: nodeId,
     endedTtlMs: config.sessions.endedTtlS * SECOND_MS,
   })

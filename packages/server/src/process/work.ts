@@ -40,7 +40,7 @@ export async function startWork(deps: RoleDeps): Promise<RunningRole> {
   const workerId = await loadInstanceId(env, config.server.stateDir, 'work')
   const working = starting.use(new AsyncDisposableStack())
   const begin = (): void => {
-    if (!working.disposed) startLoops(working, deps, { link: postgres.link, redis, publishing, workerId })
+    if (!working.disposed) startLoops(working, deps, { postgres, redis, publishing, workerId })
   }
   migrations.done.then(begin, () => undefined) // the channel tells why it failed
   const owned = starting.move()
@@ -66,7 +66,7 @@ async function startRedis({ config, mesh }: RoleDeps): Promise<RedisOfMesh | und
 }
 
 interface Ground {
-  readonly link: ReturnType<typeof createPostgresLink>['link']
+  readonly postgres: ReturnType<typeof createPostgresLink>
   readonly redis: RedisOfMesh | undefined
   readonly publishing: Awaited<ReturnType<typeof createPublishing>>
   readonly workerId: string
@@ -74,7 +74,8 @@ interface Ground {
 
 /** All that needs the schema. */
 function startLoops(working: AsyncDisposableStack, deps: RoleDeps, ground: Ground): void {
-  const { link, publishing, workerId } = ground
+  const { publishing, workerId } = ground
+  const { link } = ground.postgres
   const { env, log, config, mesh } = deps
   const { consumers, isStrict, webhooks } = publishing
   const webhookWork = working.use(startWebhookWork(webhooks))
@@ -109,7 +110,7 @@ function startLoops(working: AsyncDisposableStack, deps: RoleDeps, ground: Groun
   )
   const secretAgeMs = config.webhooks.secretMaxAgeDays * DAY_MS
   working.use(startChecking({ env, log, metrics: mesh.metrics, link, owner: workerId, secretAgeMs }))
-  working.use(startDraining(deps, { link, redis: ground.redis, nodeId: workerId }))
+  working.use(startDraining(deps, { postgres: ground.postgres, redis: ground.redis, nodeId: workerId }))
   const tasks = [
     { name: 'idempotency', everyMs: EXPIRE_EVERY_MS, batch: expireIdempotency },
     ...createAccessUpkeep(),
@@ -128,7 +129,7 @@ function startLoops(working: AsyncDisposableStack, deps: RoleDeps, ground: Groun
 /** Requests that the gateway took for later go to its upstreams, on links of this process. */
 function createDeferred(
   { env, config, mesh }: RoleDeps,
-  link: Ground['link'],
+  link: Ground['postgres']['link'],
   { sealer }: Ground['publishing'],
 ): ReturnType<typeof createDeferredKind> {
   const upstreams = config.upstreams.map((upstream) => {

@@ -43,6 +43,8 @@ export class AuthorityBeats {
   #held: Term | undefined
   #beating: Promise<void> | undefined
   #failures = 0
+  /** Since when beats were answered, without a break. */
+  #answeredSinceMs: number | undefined
 
   /** Everything it waits for ends with `ctx`. */
   constructor(ctx: Ctx, deps: BeatsDeps) {
@@ -64,6 +66,7 @@ export class AuthorityBeats {
       isWell = this.#held !== undefined && this.#held.epoch === this.periods.newest?.epoch
     } catch (error) {
       this.#failures++
+      this.#answeredSinceMs = undefined
       // The link tells of its own state, and the schema may be on its way: of a long row of failures some are told, ever fewer.
       const isTold = this.#failures >= FAILURES_TOLD_FROM && (this.#failures & (this.#failures - 1)) === 0
       if (this.#ctx.reason === undefined && isTold) {
@@ -101,11 +104,18 @@ export class AuthorityBeats {
     const { env, link, nodeId, isServing, clock } = this.#deps
     const sentMs = env.clock.monoMs()
     const knownEpoch = this.periods.newest?.epoch ?? 0
-    const beat = { nodeId, isServing, heldEpoch: this.#held?.epoch, knownEpoch, redis }
+    const beat = { nodeId, isServing, heldEpoch: this.#held?.epoch, knownEpoch, redis: this.#patient(redis) }
     const answer = await sendBeat(link, this.#ctx, beat)
+    this.#answeredSinceMs ??= env.clock.monoMs()
     const { serverMs } = answer
     clock.add({ sentMs, receivedMs: serverMs, answeredMs: serverMs, gotMs: env.clock.monoMs() })
     return answer
+  }
+
+  /** Where Postgres was away, too, Redis gets as long to come back as if it had gone just now: what it holds is newer. */
+  #patient(redis: RedisView): RedisView {
+    const answeredMs = this.#answeredSinceMs === undefined ? 0 : this.#deps.env.clock.monoMs() - this.#answeredSinceMs
+    return { ...redis, blindMs: Math.min(redis.blindMs, answeredMs) }
   }
 
   /** AY3. That it can't be taken yet is seen by the next turn, which comes soon. */

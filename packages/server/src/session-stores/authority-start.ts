@@ -2,7 +2,8 @@
 // Invariants:
 //   AY5. A new epoch begins after every interruption of service that was longer than clocks pay for, and tells since when and until when;
 //        none begins while anybody was served.
-//   AY6. Authority moves to Postgres when nobody has seen Redis for 2 s, and back when everybody has seen it for as long.
+//   AY6. Authority moves to Postgres when nobody has seen Redis for 2 s while Postgres was there, and back when everybody has seen it for as long;
+//        twice as long for each time that it was gone lately.
 
 import { background, type Ctx, type Env, type Link, type Mesh, RipstopError } from '@ripstop/kernel'
 import type { PostgresPool } from '@ripstop/kernel/postgres'

@@ -132,6 +132,19 @@ describe('Redis', () => {
     expect(lengthOf(begun)).toBe(0)
   })
 
+  test('AY6: a Redis that was gone again and again has to be there for longer before it gets the authority back', async () => {
+    await beat(seen(undefined))
+    for (let epoch = 2; epoch <= 5; epoch++)
+      await mesh.query(
+        `insert into ripstop.session_epochs (epoch, mode, since_ms, until_ms, reason) select $1, 'postgres', ms, ms, 'redis_gone'
+         from (select floor(date_part('epoch', clock_timestamp()) * 1000)::bigint as ms) as now`,
+        [epoch],
+      )
+    const back = (steadyMs: number) => begins(seen(5, 'one', { steadyMs }), { heldEpoch: 5 })
+    expect(await back(15_000)).toBeUndefined()
+    expect(await back(17_000)).toMatchObject({ epoch: 6, reason: 'redis_back' })
+  })
+
   test('AY2: another run id, or an epoch that is lost, counts only under the term that is present', async () => {
     await beat(seen(undefined))
     expect(await begins(seen(undefined, 'one'), { heldEpoch: 1 })).toEqual({

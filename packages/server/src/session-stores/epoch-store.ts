@@ -15,8 +15,10 @@ import { PERIODS_KEPT, type Period, toOutage } from './periods.ts'
 export const INTERRUPTED_MS = 1_500
 /** Nobody has seen Redis for so long: authority moves to Postgres. */
 export const GONE_MS = 2_000
-/** Everybody has seen Redis for so long: authority moves back. */
+/** Everybody has seen Redis for so long: authority moves back; twice as long for each time that it was gone lately, so that it doesn't flap. */
 const STEADY_MS = 2_000
+const STEADY_MS_MAX = 60_000
+const LATELY_MS = 600_000
 /** A process that was heard of within this lives. */
 const ALIVE_MS = 1_500
 /** Whoever begins an epoch of Redis has told Redis by then. */
@@ -83,7 +85,7 @@ const VERDICT = `
     when mode = 'redis' and $5::text is not null and ($3::bigint is null and $6::bigint is null and until_ms < now_ms - ${RAISED_MS} or $3 = epoch and coalesce($6, 0) < epoch)
       then 'redis_lost'
     when mode = 'redis' and $8::float8 > ${GONE_MS} and coalesce(redis_seen_ms, 0) < now_ms - ${GONE_MS} then 'redis_gone'
-    when mode = 'postgres' and $9::float8 > ${STEADY_MS} and sees_redis is not false then 'redis_back'
+    when mode = 'postgres' and $9::float8 > least(${STEADY_MS_MAX}, ${STEADY_MS} * power(2, greatest(gone_lately, 1) - 1)) and sees_redis is not false then 'redis_back'
     when (mode = 'postgres' or $5::text is not null) and now_ms - served_ms > ${INTERRUPTED_MS} then 'interrupted'
   end`
 
@@ -95,10 +97,13 @@ const TEXT = `
     select max(beat_ms) as beat_ms, max(redis_seen_ms) as redis_seen_ms,
       bool_and(coalesce(redis_seen_ms, 0) > server_ms - ${ALIVE_MS}) filter (where node_id <> $1 and beat_ms > server_ms - ${ALIVE_MS}) as sees_redis
     from ripstop.session_nodes, clock),
+  lately as (
+    select count(*) as gone_lately from clock, lateral (select reason, until_ms from ripstop.session_epochs order by epoch desc limit 32) as last
+    where reason = 'redis_gone' and until_ms > server_ms - ${LATELY_MS}),
   service as (
-    select floor(server_ms)::bigint as now_ms, newest.*, redis_seen_ms, sees_redis,
+    select floor(server_ms)::bigint as now_ms, newest.*, redis_seen_ms, sees_redis, gone_lately,
       least(server_ms, greatest(until_ms, case mode when 'redis' then greatest(redis_seen_ms, $7::float8) else beat_ms end))::bigint as served_ms
-    from clock cross join nodes left join newest on true),
+    from clock cross join nodes cross join lately left join newest on true),
   verdict as (select *, ${VERDICT} as reason from service),
   begun as (
     insert into ripstop.session_epochs (epoch, mode, since_ms, until_ms, redis_run_id, reason)

@@ -11,7 +11,8 @@ import { runScript, SET_EPOCH } from './redis-scripts.ts'
 
 const SERVED_KEY = 'ripstop:sessions:served'
 const TOUCHED_KEY = 'ripstop:sessions:touched'
-const DEADLINE_MS = 200
+/** More than commands may take: a Redis that serves them, however slowly, is there. */
+const DEADLINE_MS = 1_000
 
 export interface RedisSightingDeps {
   readonly env: Env

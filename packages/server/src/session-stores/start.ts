@@ -1,6 +1,6 @@
 // The stores of a process that serves sessions, and who has the authority over them.
 
-import type { Env, Link, Mesh } from '@ripstop/kernel'
+import type { Adapter, Env, Link, Mesh } from '@ripstop/kernel'
 import type { PostgresPool } from '@ripstop/kernel/postgres'
 import type { Redis } from 'ioredis'
 import type { Log } from '#platform/telemetry'
@@ -23,6 +23,8 @@ export interface SessionStoresDeps {
   readonly log: Log
   readonly mesh: Mesh
   readonly link: Link<PostgresPool>
+  /** Of the same database, with one connection: beats don't wait behind whatever the pool of `link` is busy with. */
+  readonly beatsAdapter: Adapter<PostgresPool>
   /** Undefined: sessions are in Postgres alone. */
   readonly redis: SessionsRedis | undefined
   /** Of this process, a UUID; the same when it starts anew. */
@@ -36,11 +38,21 @@ export interface SessionStores extends AsyncDisposable {
   readonly authority: RunningAuthority
 }
 
+const BEATS_LINK = 'postgres.session-beats'
+const BEATS_DEADLINE_MS = 1_000
+
 /** Waits for nothing: until the authority is known, the store throws NOT_READY. */
 export function startSessionStores(deps: SessionStoresDeps): SessionStores {
   const { env, log, mesh, link, redis, nodeId } = deps
   const owned = new AsyncDisposableStack()
-  const authority = owned.use(startAuthority({ env, log, mesh, link, redis: redis?.link, nodeId }))
+  const beats = mesh.link(
+    BEATS_LINK,
+    deps.beatsAdapter,
+    { deadlineMs: BEATS_DEADLINE_MS, critical: false, recoverWithinMs: 1_500 },
+    { name: 'postgres', kind: 'database' },
+  )
+  beats.start()
+  const authority = owned.use(startAuthority({ env, log, mesh, link: beats, redis: redis?.link, nodeId }))
   const postgres = owned.use(startPostgresStore({ env, log, link }))
   const inRedis = redis === undefined ? undefined : createInRedis(deps, redis, postgres)
   const store = createHybridStore({ log, metrics: mesh.metrics, authority, redis: inRedis, postgres, link })

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { ComposeProject } from '../../repository/configuration.ts'
 import { filesOf } from '../../repository/repository.fixture.ts'
-import { interpolate, variableUses } from './interpolate.ts'
+import { interpolate, variableUses } from '../interpolation.ts'
 import { readComposeProjects } from './read.ts'
 
 const read = (texts: Record<string, string>) => readComposeProjects(filesOf(texts))
@@ -145,6 +145,9 @@ services:
       expect(project?.problems.length).toBeGreaterThan(0)
     }
     expect(read({ 'compose.yml': 'services:\n  web:\n    image: "a:1\n' })[0]?.problems).not.toEqual([])
+    const nested = `services: {web: {image: a, x: ${'['.repeat(80)}${']'.repeat(80)}}}`
+    expect(read({ 'compose.yml': nested })[0]?.problems.map(({ value }) => value)).toEqual(['it is nested too deep'])
+    expect(read({ 'compose.yml': 'a: &a [*a]\nservices: {}' })[0]?.problems).toHaveLength(1)
     expect(read({ 'compose.yml': '' })).toEqual([])
   })
 
@@ -154,7 +157,7 @@ services:
       'compose.yml': `x-base: &base
   restart: no
   environment: &env
-    A: "1"
+    A: 1.10
 services:
   web:
     <<: *base
@@ -172,6 +175,7 @@ services:
     expect(web?.restart?.value).toBe('no')
     expect(web?.image).toMatchObject({ value: 'web:9', raw: `web:${$('TAG')}`, loc: { line: 8 } })
     expect([...(web?.environment.keys() ?? [])].toSorted()).toEqual(['A', 'B'])
+    expect(web?.environment.get('A')?.value).toBe('1.10')
     expect(unset).toMatchObject([{ value: 'NOWHERE', loc: { line: 11 } }])
     expect(web?.ports.map(({ host, published, container }) => [host, published, container])).toEqual([
       ['127.0.0.1', '8080', '80'],

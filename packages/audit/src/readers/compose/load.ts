@@ -4,8 +4,8 @@ import type { Loc } from '../../model/evidence.ts'
 import type { Located } from '../../repository/configuration.ts'
 import { resolveFrom } from '../../repository/paths.ts'
 import type { FileIndex } from '../../repository/repository.ts'
+import { interpolate } from '../interpolation.ts'
 import { at, type Entry, entriesOf, itemsOf, type Mapping, readYaml, scalarText, type Tree } from '../yaml.ts'
-import { interpolate } from './interpolate.ts'
 import { mergeTrees, spellOut } from './merge.ts'
 
 const DEPTH_MAX = 10

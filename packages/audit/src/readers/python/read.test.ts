@@ -114,7 +114,7 @@ describe('the facts of Python', () => {
       callee: { text: 'app.get' },
       args: [{ kind: 'string', value: '/orders' }],
     })
-    expect(order).toMatchObject({ line: 10, endLine: 30 })
+    expect(order).toMatchObject({ line: 10, endLine: 29 })
   })
 
   it('give names their meaning, PY4', () => {
@@ -131,6 +131,8 @@ describe('the facts of Python', () => {
       ['g', 'module'],
       ['x.go', 'local'],
     ])
+    const hidden = read('class A:\n    import os\n    os.here()\n    def f(self):\n        os.gone()\n')
+    expect(hidden.calls.map(({ callee }) => callee.root)).toEqual(['import:os', 'global'])
     const closing = facts.assignments.filter(({ target }) => target.text === 'closed')
     expect(closing.map(({ target, value }) => [target.isOwn, value.kind])).toEqual([
       [true, 'boolean'],

@@ -251,10 +251,11 @@ export class Tokens {
     const isTriple = source.charCodeAt(from + 1) === quote && source.charCodeAt(from + 2) === quote
     let pos = from + (isTriple ? 3 : 1)
     let depth = 0
+    const line = this.#line
     for (; ; pos++) {
       const code = source.charCodeAt(pos)
       if (pos >= source.length || (code === 10 && !isTriple && depth === 0)) {
-        this.broken(this.#line)
+        this.broken(line)
         break
       }
       if (code === 10) this.#line++

@@ -2,7 +2,7 @@
 //   RX9. A variable without a word, a guard (`:?`), a file of secrets, and names that only sound secret (lengths, lifetimes, algorithms) are silent.
 //   RX10. The value itself is never in a discovery.
 
-import { parts, variableUses } from '../../readers/compose/interpolate.ts'
+import { parts, variableUses } from '../../readers/interpolation.ts'
 import type { Written } from '../../repository/configuration.ts'
 import { at, type Discovery, type Rule } from './deployment.ts'
 import { oncePerPlace, seen, servicesOf, tierIn } from './projects.ts'

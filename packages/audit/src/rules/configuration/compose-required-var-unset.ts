@@ -1,7 +1,7 @@
 // Variables without which a container cannot start, and that nothing makes sure of: no default, no guard, no value in the `.env` beside the file.
 //   RX17. Guards (`:?`) and defaults are silent, and so is what the `.env` in the repository sets.
 
-import { variableUses } from '../../readers/compose/interpolate.ts'
+import { variableUses } from '../../readers/interpolation.ts'
 import type { ComposeProject, ComposeService } from '../../repository/configuration.ts'
 import { at, type Discovery, type Rule } from './deployment.ts'
 import { parseImage } from './images.ts'

@@ -44,8 +44,10 @@ interface Missing {
 }
 
 function dependencies(project: ComposeProject, service: ComposeService): readonly Missing[] {
+  // What could not be drawn in may define it.
+  const isPartial = project.problems.some(({ value }) => /^it (includes|extends)\b/.test(value))
   return [...service.dependsOn].flatMap(([name, { loc }]) => {
-    if (project.services.has(name) || project.problems.length > 0 || name.includes('$')) return []
+    if (project.services.has(name) || isPartial || name.includes('$')) return []
     return [
       discovery(
         service,

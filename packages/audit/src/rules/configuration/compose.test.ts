@@ -205,6 +205,7 @@ test('RX15: names that nothing defines, for review where a file beside it does',
   const texts = compose(
     `  a:
     image: a:1
+    env_file: ignored.env
     container_name: first
     extra_hosts: ["outside:1.2.3.4"]
     depends_on: {nobody: {condition: service_healthy}}
@@ -225,11 +226,11 @@ test('RX15: names that nothing defines, for review where a file beside it does',
     { 'compose.more.yml': 'services: {elsewhere: {image: "x:1"}}' },
   )
   expect(found('compose-undefined-service-ref', texts)).toEqual([
-    'strong 6',
-    'strong 8',
-    'strong 15',
-    'review 17',
+    'strong 7',
+    'strong 9',
+    'strong 16',
     'review 18',
+    'review 19',
   ])
   const shared =
     'services: {a: {image: "a:1", networks: [n], environment: {A: "http://x:1"}}}\nnetworks: {n: {external: true}}'

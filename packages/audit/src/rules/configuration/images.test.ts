@@ -109,6 +109,8 @@ test('RX21, RX22: imports of what no COPY brings, in TypeScript and Python', () 
   expect(found(rule, install('COPY src ./src', typescript))).toEqual(['strong web/Dockerfile:2'])
   expect(found(rule, install('COPY src ./src\nCOPY lib ./lib', typescript))).toEqual([])
   expect(found(rule, install('COPY . .', typescript))).toEqual([])
+  const types = { 'web/src/a.ts': "import type { Y } from '../lib/y'\n", 'web/lib/y.ts': 'export type Y = 1' }
+  expect(found(rule, install('COPY src ./src', types))).toEqual([])
   const python = (folder: string) => ({
     'web/src/a.py': `import os, sys\nsys.path.append(os.path.join(os.path.dirname(__file__), '..', '..', '${folder}'))\nfrom telemetry import x\n`,
     'shared/telemetry.py': 'x = 1',
