@@ -19,13 +19,7 @@ export const IMPORTS: readonly (readonly [area: RegExp, allowed: readonly string
     ]),
   ],
   [/^packages\/faults\//, ['node:', '@ripstop/kernel']],
-  [
-    /^packages\/audit\//,
-    ['node:', '@ripstop/kernel', '@ripstop/protocol', '@ripstop/faults', 'oxc-parser', 'yaml'].concat([
-      '@ast-grep/napi',
-      '@ast-grep/lang-python',
-    ]),
-  ],
+  [/^packages\/audit\//, ['node:', '@ripstop/kernel', '@ripstop/protocol', '@ripstop/faults', 'oxc-parser', 'yaml']],
   [
     /^packages\/server\//,
     ['node:', '@ripstop/kernel', '@ripstop/kernel/postgres', '@ripstop/kernel/redis', '@ripstop/kernel/http']

@@ -62,6 +62,11 @@ describe('auditing', () => {
     for (const why of ['broken syntax: 1', 'too large: 1', 'binary: 1']) expect(said).toContain(`not read, ${why}`)
   })
 
+  test('AX1: what a compose file includes and is not there is told', () => {
+    const root = createFolder({ 'compose.yml': 'include: [missing.yml]\nservices: {}\n', 'src/a.ts': WHOLE })
+    expect(run(root).said).toContain('not read, broken syntax: 1 (compose.yml)')
+  })
+
   test('AX1: nothing of the folder is executed or imported', () => {
     const root = createFolder({
       'package.json': '{"type":"module","scripts":{"postinstall":"touch ran"}}',

@@ -5,9 +5,10 @@ import type { Clock } from '@ripstop/kernel'
 import { type Found, findAll } from './findings/findings.ts'
 import { buildGraph } from './graph/build.ts'
 import { readFacts } from './readers/read-facts.ts'
+import type { Configuration } from './repository/configuration.ts'
 import { createFileIndex } from './repository/file-index.ts'
 import { readConfiguration } from './repository/read-configuration.ts'
-import type { Repository } from './repository/repository.ts'
+import type { Repository, Unread } from './repository/repository.ts'
 import { walk } from './repository/walk.ts'
 import { RULES } from './rules/index.ts'
 import type { Rule } from './rules/rule.ts'
@@ -41,8 +42,17 @@ export function scan(target: string, { clock, rules = RULES, progress = () => {}
     facts,
     configuration,
     graph: buildGraph(configuration),
-    unread: [...walked.unread, ...unread],
+    unread: [...walked.unread, ...unread, ...problemsOf(configuration)],
   }
   progress(`applying ${rules.length} rules`)
   return { ...findAll(rules, repository, wallMs), repository, rules, wallMs }
+}
+
+/** What compose files name and is not there, or can't be merged. */
+function problemsOf({ compose }: Configuration): readonly Unread[] {
+  return compose.flatMap(({ problems }) =>
+    problems.map(
+      ({ value, loc }): Unread => ({ path: loc.file, why: 'broken syntax', detail: `line ${loc.line}: ${value}` }),
+    ),
+  )
 }

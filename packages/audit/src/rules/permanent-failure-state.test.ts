@@ -75,6 +75,25 @@ describe('a flag that an error sets', () => {
     ).toEqual([])
   })
 
+  it('is not where it says that something is over, failed or not, JN3', () => {
+    const flagged = (name: string, tried: string): string => `class Page:
+    def __init__(self):
+        self.${name} = False
+
+    def send(self, item):
+        if self.${name}:
+            raise Gone()
+        try:
+            self.write(item)
+            ${tried}
+        except Exception:
+            self.${name} = True
+`
+    expect(python(flagged('broken', 'pass'))).toEqual(['strong 12'])
+    expect(python(flagged('broken', 'self.broken = True'))).toEqual([])
+    expect(python(flagged('closed', 'pass'))).toEqual([])
+  })
+
   it('is found as a client of the module, in both languages, JN3', () => {
     const client = `client = None
 

@@ -57,13 +57,16 @@ function applySwitch(state: SessionState, event: Extract<SessionEvent, { kind: '
   const { from, to, elapsedMs, lagCreditedMs, atMs } = event
   const netMs = elapsedMs - lagCreditedMs
   const ended = endOf(state, from, netMs)
+  // Every cycle has its own time: what is left of it is gone, and so is that it fell.
+  const isOfCycle = state.rules.mode === 'per_cycle'
   const participants = replaced(state.participants, from, (participant) => ({
-    ...participant,
     turns: participant.turns + 1,
     usedMs: participant.usedMs + netMs,
+    hasExpired: participant.hasExpired && !isOfCycle,
     lagQuotaMs: lagQuotaAfter(state, participant, lagCreditedMs, elapsedMs),
   }))
-  return begun({ ...rested(state, atMs), clocks: clocksAfter(state, from, ended), participants }, to, atMs)
+  const charged = { ...rested(state, atMs), clocks: clocksAfter(state, from, ended), participants }
+  return begun(isOfCycle ? renewed(charged, from) : charged, to, atMs)
 }
 
 function lagQuotaAfter(
@@ -84,15 +87,7 @@ function endOf({ rules, clocks, participants }: SessionState, place: number, ms:
 }
 
 function clocksAfter({ rules, clocks }: SessionState, place: number, ended: EndedTurn | undefined): readonly Clock[] {
-  if (ended === undefined) return clocks
-  const at = clockOf(rules, place)
-  // Every cycle has its own time: what is left of it is gone, and so is what was overdrawn.
-  const renew = (clock: Clock): Clock => ({
-    ...createClock(controlAt(rules, at)),
-    usedMs: clock.usedMs,
-    turns: clock.turns,
-  })
-  return replaced(clocks, at, () => (rules.mode === 'per_cycle' ? renew(ended.clock) : ended.clock))
+  return ended === undefined ? clocks : replaced(clocks, clockOf(rules, place), () => ended.clock)
 }
 
 function applyExpiry(state: SessionState, event: Extract<SessionEvent, { kind: 'expired' }>): SessionState {
@@ -118,7 +113,7 @@ function applyExpiry(state: SessionState, event: Extract<SessionEvent, { kind: '
     case 'skip_cycle':
     case 'next': {
       const staysIn = state.rules.mode === 'per_cycle' && action === 'skip_cycle'
-      return begun(staysIn ? charged : outOf(charged, place), to as number, atMs)
+      return begun(staysIn ? renewed(charged, active) : outOf(charged, place), to as number, atMs)
     }
     default:
       return action satisfies never

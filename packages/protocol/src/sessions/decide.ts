@@ -94,6 +94,10 @@ function decideAt(state: SessionState, command: Command, atMs: number): readonly
     case 'adjust': {
       expect(state, 'adjust', ['pending', 'running', 'paused'])
       const { byMs, reason } = command
+      if (state.participants[placeOf(state, command.place)]?.hasExpired === true && byMs > 0) {
+        const details = { place: command.place }
+        throw new RipstopError('BAD_REQUEST', 'the time of that participant is up: it takes no more', { details })
+      }
       return [{ ...at, kind: 'adjusted', place: placeOf(state, command.place), byMs: Math.trunc(byMs), reason }]
     }
     case 'complete':
@@ -120,7 +124,8 @@ function decideSwitch(state: SessionState, command: Extract<Command, { kind: 'sw
     throw new RipstopError('NOT_YOUR_TURN', 'another participant has the turn', { details: { active: from } })
   }
   const to = command.next === undefined ? nextPlace(state, from) : placeOf(state, command.next)
-  if (state.participants[to]?.hasExpired === true) {
+  // Where a fall is only told of, nobody is out by it.
+  if (state.participants[to]?.hasExpired === true && state.rules.onTimeout !== 'event') {
     throw new RipstopError('BAD_REQUEST', 'the time of that participant is up', { details: { next: to } })
   }
   const elapsedMs = turnMs(state, atMs)
@@ -191,12 +196,13 @@ function nextPlaceAfterFall(
   return undefined
 }
 
+/** The next one whose time is not up; if everybody's is, the next one. */
 function nextPlace({ participants }: SessionState, place: number): number {
-  for (let step = 1; step < participants.length; step++) {
+  for (let step = 1; step <= participants.length; step++) {
     const other = (place + step) % participants.length
     if (participants[other]?.hasExpired !== true) return other
   }
-  return place
+  return (place + 1) % participants.length
 }
 
 function placeOf({ participants }: SessionState, place: number): number {

@@ -183,6 +183,25 @@ describe('deadlines', () => {
     if (onTimeout === 'event') expect(deadlineOf(state)).toBeUndefined()
   })
 
+  test('where a fall is only told of, a session whose clocks have all fallen can still be driven', () => {
+    const fallen = play(rules({ onTimeout: 'event' }), [START, 0], [SWITCH, 61_000], [SWITCH, 122_000])
+    expect(fallen.participants.map(({ hasExpired }) => hasExpired)).toEqual([true, true])
+    expect([fallen.active, fallen.status, deadlineOf(fallen)]).toEqual([0, 'running', undefined])
+    expect(decide(fallen, { ...SWITCH, next: 1 }, 123_000).refused).toBeUndefined()
+    const given = decide(fallen, { kind: 'adjust', place: 0, byMs: 5_000, reason: 'a mistake' }, 123_000)
+    expect(given.refused).toMatchObject({ code: 'BAD_REQUEST' })
+  })
+
+  test('per cycle a fall is of its turn: the clock stands at 0 until then, and the next turn has its own time', () => {
+    const start = rules({ mode: 'per_cycle', onTimeout: 'event' })
+    const fell = play(start, [START, 0], [{ kind: 'timeout' }, 60_000])
+    expect([mainOf(fell)[0], fell.participants[0]?.hasExpired]).toEqual([0, true])
+    const next = decide(fell, SWITCH, 70_000).state
+    expect([mainOf(next)[0], next.participants[0]?.hasExpired, next.active]).toEqual([60_000, false, 1])
+    const ended = play(rules({ mode: 'per_cycle' }), [START, 0], [{ kind: 'timeout' }, 60_000])
+    expect([mainOf(ended)[0], ended.status]).toEqual([0, 'expired'])
+  })
+
   test('when nobody is left it is over', () => {
     const state = play(rules({ onTimeout: 'next' }), [START, 0], [{ kind: 'timeout' }, 500_000])
     expect([state.status, state.endedMs]).toEqual(['expired', 120_000])

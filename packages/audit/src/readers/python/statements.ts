@@ -55,7 +55,7 @@ function readStatement(reader: Reader): void {
   const text = tokens.texts[from] as string
   const compound = COMPOUND[text]
   if (compound !== undefined) compound(reader, from)
-  else if (text === 'match' && isMatch(reader)) readMatch(reader, from)
+  else if (text === 'match' && isMatch(reader)) readMatch(reader)
   else readSimples(reader)
   if (tokens.at === from) {
     tokens.broken(tokens.lines[from] ?? 1)
@@ -200,7 +200,7 @@ function readWith(reader: Reader, from: number): void {
     if (!isExpressionNext(reader)) break
     const start = tokens.at
     const test = reader.mark(readTest(reader), isAsync ? 'awaited' : 'argument')
-    const names = tokens.take('as') ? readBound(reader, isGrouped, start, test) : []
+    const names = tokens.take('as') ? readBound(reader, start, test) : []
     opened.push(reader.open('with', from, { test, ...(names.length === 0 ? {} : { binds: names.join(',') }) }))
   } while (tokens.take(','))
   if (isGrouped) tokens.take(')')
@@ -208,7 +208,7 @@ function readWith(reader: Reader, from: number): void {
   for (const each of opened.reverse()) reader.close(each)
 }
 
-function readBound(reader: Reader, _isGrouped: boolean, from: number, value: Value): string[] {
+function readBound(reader: Reader, from: number, value: Value): string[] {
   const { tokens } = reader
   const target = tokens.at
   const isTuple = tokens.is('(')
@@ -242,7 +242,7 @@ function isMatch({ tokens }: Reader): boolean {
   return tokens.texts[at - 1] === ':' && tokens.kinds[at + 1] === INDENT && tokens.texts[at + 2] === 'case'
 }
 
-function readMatch(reader: Reader, _from: number): void {
+function readMatch(reader: Reader): void {
   const { tokens } = reader
   tokens.at++
   const left = reader.mark(readTests(reader), 'tested')
