@@ -36,7 +36,18 @@ for (const name of chosen) {
   })
   if (done.status !== 0) failed++
 }
-const ORDER = ['call', 'gateway', 'delivery', 'delivery-peers', 'sessions', 'timesync', 'faults', 'amplification', 'start', 'interference']
+const ORDER = [
+  'call',
+  'gateway',
+  'delivery',
+  'delivery-peers',
+  'sessions',
+  'timesync',
+  'faults',
+  'amplification',
+  'start',
+  'interference',
+]
 const results = ORDER.map((name) => join(bench, 'results', `${name}.md`)).filter((file) => existsSync(file))
 const head = `# Results
 

@@ -12,6 +12,8 @@ export interface Opening {
   readonly headers: Readonly<Record<string, string>>
   /** Text sent once the connection is open, for protocols that need one. */
   readonly first?: string
+  /** Looks into what comes for pings, and answers them: for connections that stay longer than silence is suffered. */
+  readonly answersPings?: boolean
 }
 
 const AT_ONCE = 200
@@ -35,7 +37,7 @@ answer({
   },
 })
 
-function open(path: string, { port, headers, first }: Omit<Opening, 'paths'>): Promise<void> {
+function open(path: string, { port, headers, first, answersPings = false }: Omit<Opening, 'paths'>): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1')
     const lines = Object.entries({
@@ -61,6 +63,7 @@ function open(path: string, { port, headers, first }: Omit<Opening, 'paths'>): P
       socket.off('data', hearHead)
       socket.on('data', (more) => {
         bytes += more.length
+        if (answersPings) answerPings(socket, more)
       })
       if (first !== undefined) socket.write(textFrame(first))
       sockets.add(socket)
@@ -74,10 +77,27 @@ function open(path: string, { port, headers, first }: Omit<Opening, 'paths'>): P
   })
 }
 
-/** As a client must send it: masked. */
+/** A chunk is taken to begin with a frame: with a message every few seconds it does. */
+function answerPings(socket: Socket, chunk: Buffer): void {
+  for (let at = 0; at + 2 <= chunk.length; ) {
+    const short = (chunk[at + 1] ?? 0) & 0x7f
+    const head = short < 126 ? 2 : short === 126 ? 4 : 10
+    if (at + head > chunk.length) return
+    const length =
+      short < 126 ? short : short === 126 ? chunk.readUInt16BE(at + 2) : Number(chunk.readBigUInt64BE(at + 2))
+    if (chunk[at] === 0x89) socket.write(frame(0x8a, chunk.subarray(at + head, at + head + length)))
+    at += head + length
+  }
+}
+
 function textFrame(text: string): Buffer {
-  const body = Buffer.from(text)
+  return frame(0x81, Buffer.from(text))
+}
+
+/** As a client must send it: masked. */
+function frame(first: number, given: Buffer): Buffer {
+  const body = Buffer.from(given)
   const mask = randomBytes(4)
   for (let index = 0; index < body.length; index++) body[index] = (body[index] ?? 0) ^ (mask[index % 4] ?? 0)
-  return Buffer.concat([Buffer.from([0x81, 0x80 | body.length]), mask, body])
+  return Buffer.concat([Buffer.from([first, 0x80 | body.length]), mask, body])
 }

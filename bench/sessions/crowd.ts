@@ -30,7 +30,13 @@ export async function crowd(
     const port = stand.meshes[index]?.port ?? 0
     const paths = ids.map((id) => `/ws?sessionId=${id}`)
     const headers = { 'Sec-WebSocket-Protocol': 'ripstop.v1' }
-    await helper.ask('open', { port, paths, headers, first: JSON.stringify({ t: 'sub' }) } satisfies Opening)
+    await helper.ask('open', {
+      port,
+      paths,
+      headers,
+      first: JSON.stringify({ t: 'sub' }),
+      answersPings: true,
+    } satisfies Opening)
   }
   const perSocketKb = parties.reduce((total, { pid }, index) => total + rssKb(pid) - (beforeKb[index] ?? 0), 0) / count
   const times: number[] = []

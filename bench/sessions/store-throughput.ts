@@ -44,6 +44,7 @@ export async function storeThroughput(
     log,
     mesh,
     link,
+    beatsAdapter: ground.postgres.adapter(1),
     redis: { link: redis, adapter },
     nodeId: randomUUID(),
     endedTtlMs: DAY_MS,

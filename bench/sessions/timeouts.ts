@@ -25,7 +25,10 @@ export async function timeouts(
       participant_index,
       total_time_ms: dueAfterMs,
     }))
-    return must(clientAt(index).post('/v1/sessions', sessionBody(ids[index] ?? '', { participants, action_on_timeout: 'end' })), 201)
+    return must(
+      clientAt(index).post('/v1/sessions', sessionBody(ids[index] ?? '', { participants, action_on_timeout: 'end' })),
+      201,
+    )
   })
   const raced = { switched: 0, refused: 0 }
   const races: Promise<void>[] = []

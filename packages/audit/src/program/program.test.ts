@@ -34,7 +34,7 @@ describe('the program', () => {
     'svc/app/base.py': 'class Base:\n    def load(self):\n        pass\n',
   })
 
-  it('knows what a call of Python means, JN1', () => {
+  it('JN1: knows what a call of Python means', () => {
     expect(meanings(python, 'svc/app/main.py')).toEqual([
       'svc/app/helpers.py:go',
       'svc/app/helpers.py:go',
@@ -53,7 +53,7 @@ describe('the program', () => {
     ])
   })
 
-  it('knows what a call of TypeScript means, and how its object was configured, JN1', () => {
+  it('JN1: knows what a call of TypeScript means, and how its object was configured', () => {
     const program = programOf({
       'src/a.ts':
         "import axios from 'axios'\nimport { go } from './b.js'\nimport * as all from './lib'\nimport { deep } from '@/x/deep'\nconst api = axios.create({ timeout: 5 })\nexport function f() { go(); all.go(); deep(); api.get('/') }\n",
@@ -76,7 +76,7 @@ describe('the program', () => {
     expect(made?.call.args[0]).toMatchObject({ entries: [['timeout', { value: 5 }]] })
   })
 
-  it('ends where imports go in circles, JN2', () => {
+  it('JN2: ends where imports go in circles', () => {
     const program = programOf({
       'a.py': 'from b import x, C\nx()\nclass D(C):\n    def f(self):\n        self.gone()\n',
       'b.py': 'from a import x, D\nx()\nclass C(D):\n    pass\n',

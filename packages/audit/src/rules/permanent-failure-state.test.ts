@@ -40,13 +40,13 @@ const LINK = (more = ''): string => `class Link:
 ${more}`
 
 describe('a flag that an error sets', () => {
-  it('is found where only start-up sets it back, JN3', () => {
+  it('JN3: is found where only start-up sets it back', () => {
     expect(python(LINK())).toEqual(['strong 10'])
     const main = 'from a import Link\nlink = Link()\n\nasync def lifespan():\n    await link.start()\n'
     expect(found({ 'a.py': LINK(), 'main.py': main })).toEqual(['strong 10'])
   })
 
-  it('is not where a loop that waits, a callback or a request sets it back, JN3', () => {
+  it('JN3: is not where a loop that waits, a callback or a request sets it back', () => {
     expect(
       python(
         LINK(
@@ -63,7 +63,7 @@ describe('a flag that an error sets', () => {
     ).toEqual([])
   })
 
-  it('is not where nothing refuses by it, or where the process never comes up with it, JN3', () => {
+  it('JN3: is not where nothing refuses by it, or where the process never comes up with it', () => {
     expect(python(LINK().replace('if not self.up:', 'if not item:'))).toEqual([])
     expect(
       python(LINK().replace('            self.up = False', '            self.up = False\n            raise')),
@@ -75,7 +75,7 @@ describe('a flag that an error sets', () => {
     ).toEqual([])
   })
 
-  it('is not where it says that something is over, failed or not, JN3', () => {
+  it('JN3: is not where it says that something is over, failed or not', () => {
     const flagged = (name: string, tried: string): string => `class Page:
     def __init__(self):
         self.${name} = False
@@ -94,7 +94,7 @@ describe('a flag that an error sets', () => {
     expect(python(flagged('closed', 'pass'))).toEqual([])
   })
 
-  it('is found as a client of the module, in both languages, JN3', () => {
+  it('JN3: is found as a client of the module, in both languages', () => {
     const client = `client = None
 
 def init():
@@ -155,7 +155,7 @@ ${guard}
             self.is_open = True
             raise
 `
-  it('is found without a way to half-open, and not with one, JN3', () => {
+  it('JN3: is found without a way to half-open, and not with one', () => {
     const shut = breaker('            log.warning("open")')
     expect(python(shut)).toEqual(['strong 16'])
     // What success would set back is behind the guard, where nothing arrives any more.
@@ -184,7 +184,7 @@ describe('a shutdown', () => {
     def close(self):
         self.closed = True
 `
-  it('that only the constructor undoes is for review, JN3', () => {
+  it('JN3: that only the constructor undoes is for review', () => {
     expect(python(pool)).toEqual(['review 14'])
     expect(python(`${pool}\n    def open(self):\n        self.closed = False\n`)).toEqual([])
   })
@@ -206,7 +206,7 @@ describe('work and connections that failed', () => {
         job.status = Status.FAILED
         ${last}
 `
-  it('are found where the last attempt leads nowhere, JN3', () => {
+  it('JN3: are found where the last attempt leads nowhere', () => {
     expect(python(queue('await self.tell(job)'))).toEqual(['strong 13'])
     expect(python(queue('await self.store.lpush("x", self.to_dead_letter(job))'))).toEqual([])
   })
@@ -226,7 +226,7 @@ describe('work and connections that failed', () => {
     def settings(self, name):
         ${body}
 `
-  it('are found where reconnecting is not implemented, JN3', () => {
+  it('JN3: are found where reconnecting is not implemented', () => {
     expect(python(links('raise NotImplementedError("later")'))).toEqual(['strong 6'])
     expect(python(links('return self.all[name]'))).toEqual([])
   })
@@ -238,7 +238,7 @@ export const redis = new Redis({ retryStrategy: (times) => {
   ${body}
 } })
 ${more}`
-  it('is found where it ends, and not where it goes on or the end is heard, JN3', () => {
+  it('JN3: is found where it ends, and not where it goes on or the end is heard', () => {
     const ends = 'if (times > 3) return null\n  return times * 100'
     expect(found({ 'a.ts': redis(ends) })).toEqual(['strong 3'])
     expect(found({ 'a.ts': redis('return times > 3 ? null : 100') })).toEqual(['strong 3'])

@@ -4,7 +4,6 @@
 import type { Call, FunctionFacts, Path, Value } from '../../facts/facts.ts'
 import { readArguments } from './primary.ts'
 import type { Reader } from './reader.ts'
-import { readSuite } from './statements.ts'
 import { NAME, NEWLINE } from './tokens.ts'
 import { readTest } from './values.ts'
 
@@ -67,7 +66,7 @@ function readDefinition(
   const block = reader.open('function', from, { name })
   const params = readParams(reader, own)
   if (tokens.take('->')) readTest(reader)
-  readSuite(reader)
+  reader.walk.suite(reader)
   reader.close(block)
   scopes.leave()
   const fn: FunctionFacts = {
@@ -142,7 +141,7 @@ export function readClass(reader: Reader, from: number, decorators: readonly Cal
   reader.classes.push({ block, name, bases, decorators })
   const since = reader.assignments.length
   scopes.enter(true)
-  readSuite(reader)
+  reader.walk.suite(reader)
   reader.close(block)
   scopes.leave()
   if (bases.some((base) => /(?:^|\.)BaseSettings$/.test(base))) readSettings(reader, block, since)

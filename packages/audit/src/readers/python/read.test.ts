@@ -68,7 +68,7 @@ class Store(Base, abc.ABC):
 describe('the facts of Python', () => {
   const facts = read(SAMPLE)
 
-  it('are whole and say what is called with what, PY1', () => {
+  it('PY1: are whole and say what is called with what', () => {
     expect(facts.brokenAt).toBeUndefined()
     expect(isWhole(facts)).toBe(true)
     const made = facts.calls.find(({ callee }) => callee.text === 'redis.from_url')
@@ -117,7 +117,7 @@ describe('the facts of Python', () => {
     expect(order).toMatchObject({ line: 10, endLine: 29 })
   })
 
-  it('give names their meaning, PY4', () => {
+  it('PY4: give names their meaning', () => {
     expect(facts.imports).toContainEqual({
       module: '.store',
       imported: 'save',
@@ -198,7 +198,7 @@ value = a() if test() else b()
 })
 
 describe('what is broken, deep or long', () => {
-  it('costs its statement and is told, PY2', () => {
+  it('PY2: costs its statement and is told', () => {
     const facts = read('import a\nx = = 3\ndef good():\n    a.go(1,\n\ndef next():\n    a.stop()\n')
     expect(facts.brokenAt).toBe(2)
     expect(callees(facts)).toEqual(['a.go', 'a.stop'])
@@ -207,7 +207,7 @@ describe('what is broken, deep or long', () => {
     expect(read('def f(:\n  pass\ny()').brokenAt).toBe(1)
   })
 
-  it('is bounded however deep it nests, PY1, PY3', () => {
+  it('PY1, PY3: is bounded however deep it nests', () => {
     const deep = [
       `x = ${'('.repeat(10_000)}1${')'.repeat(10_000)}\nafter()`,
       `x = ${'['.repeat(10_000)}\nafter()`,
@@ -231,7 +231,7 @@ describe('what is broken, deep or long', () => {
     expect(callees(read(deep[0] as string))).toEqual(['after'])
   })
 
-  it('never throws, whatever is cut out of a file, PY1', () => {
+  it('PY1: never throws, whatever is cut out of a file', () => {
     for (let at = 0; at < SAMPLE.length; at += 3) {
       expect(isWhole(read(SAMPLE.slice(0, at)))).toBe(true)
       expect(isWhole(read(SAMPLE.slice(0, at) + SAMPLE.slice(at + 7)))).toBe(true)

@@ -9,12 +9,13 @@
 //   PY4. A name means what it means in Python: a function's own all over it, a class's not in its methods, `self` the object.
 
 import type { FileFacts } from '../../facts/facts.ts'
+import { readPrimary } from './primary.ts'
 import { Reader } from './reader.ts'
-import { readStatements } from './statements.ts'
+import { readStatements, readSuite } from './statements.ts'
 
 /** Never throws: of a file that is broken somewhere, what could be made of it is read, and `brokenAt` says where. */
 export function readPython(file: string, source: string): FileFacts {
-  const reader = new Reader(source)
+  const reader = new Reader(source, { suite: readSuite, primary: readPrimary })
   const module = reader.open('module', 0)
   readStatements(reader, () => false)
   reader.close(module)

@@ -26,7 +26,14 @@ export const OPERATORS_MAX = 64
 type Growing<T> = { -readonly [K in keyof T]: T[K] }
 export const NOTHING: Value = { kind: 'null' }
 
+/** Given, since what is walked by them walks with the reader. */
+export interface Walk {
+  readonly suite: (reader: Reader) => void
+  readonly primary: (reader: Reader) => Value
+}
+
 export class Reader {
+  readonly walk: Walk
   tokens: Tokens
   readonly blocks: Growing<Block>[] = []
   readonly calls: Growing<Call>[] = []
@@ -45,7 +52,8 @@ export class Reader {
   /** Of the function that is being read. */
   hasYield = false
 
-  constructor(source: string) {
+  constructor(source: string, walk: Walk) {
+    this.walk = walk
     this.tokens = new Tokens(source)
   }
 

@@ -1,7 +1,6 @@
 // Expressions, as values. Every call on the way is written down; what has no form of its own becomes `other` with its text.
 
 import type { Value } from '../../facts/facts.ts'
-import { readPrimary } from './primary.ts'
 import { DEPTH_MAX, NOTHING, OPERATORS_MAX, type Reader } from './reader.ts'
 import { DEDENT, END, INDENT, NAME, NEWLINE } from './tokens.ts'
 
@@ -228,12 +227,12 @@ function readUnary(reader: Reader, least: number): Value {
       tokens.at++
       return deeper(reader, 5)
     default:
-      return least > 0 ? readPrimary(reader) : NOTHING
+      return least > 0 ? reader.walk.primary(reader) : NOTHING
   }
 }
 
 function readAwaited(reader: Reader): Value {
-  return reader.tokens.is('await') ? deeper(reader, UNARY) : readPrimary(reader)
+  return reader.tokens.is('await') ? deeper(reader, UNARY) : reader.walk.primary(reader)
 }
 
 /** One expression, or several with commas between: a list of them. */
