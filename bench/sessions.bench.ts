@@ -45,7 +45,7 @@ const PARTS: Readonly<Record<string, () => Promise<Found>>> = {
   }),
   timeouts: () => timeouts(QUICK ? 1_000 : 10_000),
   drain: () => drain(QUICK ? 5_000 : 150_000),
-  broadcast: () => broadcast(QUICK ? 80 : 800, QUICK ? 1 : 5),
+  broadcast: () => broadcast(QUICK ? 160 : 800, QUICK ? 1 : 5),
 }
 
 using folder = scratch()

@@ -25,6 +25,9 @@ const PAYLOAD = {
   },
 }
 const QUIET_MS = 150
+/** Updates before the client is waited for: who is farther behind than 64 KB gets how things stand instead. */
+const CHUNK = 160
+const NAMES = ['ours', 'socket.io'] as const
 
 type Name = 'ours' | 'socket.io'
 type Shape = keyof typeof SIZES
@@ -47,15 +50,17 @@ export async function broadcast(
     ours: owned.use(await startHelper('sessions/byte-client.ts')),
     'socket.io': owned.use(await startHelper('sessions/byte-client.ts')),
   }
-  for (const name of ['ours', 'socket.io'] as const) await open(name, senders[name], clients[name])
   const found = new Map<string, Round[]>()
   for (let round = 0; round <= rounds; round++) {
+    // Anew for each round: pings are not answered, and silence is suffered for a while only.
+    for (const name of NAMES) await open(name, senders[name], clients[name])
     for (const shape of ['single', 'coalesced'] as const) {
-      for (const name of ['ours', 'socket.io'] as const) {
+      for (const name of NAMES) {
         const one = await measure(senders[name], clients[name], updates, SIZES[shape])
         if (round > 0) found.set(`${name} ${shape}`, [...(found.get(`${name} ${shape}`) ?? []), one])
       }
     }
+    for (const name of NAMES) await clients[name].ask('close')
   }
   const of = (name: Name, shape: Shape, pick: (round: Round) => number): number =>
     median((found.get(`${name} ${shape}`) ?? []).map(pick))
@@ -120,19 +125,25 @@ async function measure(sender: Helper, client: Helper, updates: number, size: nu
   await sender.ask('emit', { bursts: 1, size: 1, payload: PAYLOAD })
   const frameBytes = (await quiet(client)) - probe
   const before = await quiet(client)
-  const wanted = frameBytes * updates
   const cpuBefore = await sender.ask<number>('cpuUs')
   const startedMs = performance.now()
-  await sender.ask('emit', { bursts: updates / size, size, payload: PAYLOAD })
-  // Versions grow a digit now and then: a frame of ours may be some bytes longer than the first.
-  for (;;) {
-    const { bytes, ended } = await client.ask<{ bytes: number; ended: number }>('read')
-    if (ended > 0) throw new Error(`${ended} sockets have ended`)
-    if (bytes - before >= wanted) break
-    if (performance.now() - startedMs > 60_000) throw new Error(`${bytes - before} bytes of ${wanted}`)
-    await new Promise((resolve) => setTimeout(resolve, 2))
+  for (let sent = CHUNK; sent <= updates; sent += CHUNK) {
+    await sender.ask('emit', { bursts: CHUNK / size, size, payload: PAYLOAD })
+    await arrived(client, before + frameBytes * sent)
   }
   const seconds = (performance.now() - startedMs) / 1_000
   const cpuUs = (await sender.ask<number>('cpuUs')) - cpuBefore
   return { perSecond: (updates * SOCKETS) / seconds, cpuUs: cpuUs / (updates * SOCKETS) }
+}
+
+/** Versions grow a digit now and then: a frame of ours may be some bytes longer than the first. */
+async function arrived(client: Helper, wanted: number): Promise<void> {
+  const endMs = performance.now() + 30_000
+  for (;;) {
+    const { bytes, ended } = await client.ask<{ bytes: number; ended: number }>('read')
+    if (ended > 0) throw new Error(`${ended} sockets have ended`)
+    if (bytes >= wanted) return
+    if (performance.now() > endMs) throw new Error(`${bytes} bytes of ${wanted}`)
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
 }

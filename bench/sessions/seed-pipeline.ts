@@ -32,6 +32,8 @@ export interface SeedPipeline extends AsyncDisposable {
   /** False: the version had moved when it looked. */
   switch(sessionId: string): Promise<boolean>
   version(sessionId: string): Promise<number>
+  /** Throws away what waits in its queue. */
+  forget(): Promise<void>
 }
 
 export async function startSeedPipeline(url: string): Promise<SeedPipeline> {
@@ -62,6 +64,7 @@ export async function startSeedPipeline(url: string): Promise<SeedPipeline> {
       return true
     },
     version: async (sessionId) => (await read(sessionId)).version,
+    forget: () => queue.drain(),
     [Symbol.asyncDispose]: async () => {
       await queue.close()
       redis.disconnect()

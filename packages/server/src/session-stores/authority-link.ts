@@ -37,7 +37,7 @@ export function createAuthorityLink({ mesh, hasRedis, term }: AuthorityLinkDeps)
   }
   const guarantees = {
     deadlineMs: 1_000,
-    // Down only until the first term is known: who is sent traffic before that would refuse it.
+    // Down only until the first beat was answered: who is sent traffic before that would refuse it.
     critical: true,
     fallback: FALLBACK,
     breaker: 'none',

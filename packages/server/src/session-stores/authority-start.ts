@@ -62,7 +62,8 @@ export function startAuthority(deps: AuthorityDeps): RunningAuthority {
   }
   const began = (period: Period): void => tellBegun(deps, period)
   const beats = new AuthorityBeats(root, { env, log, link, nodeId, isServing, clock, sighting, began, took })
-  const shown = createAuthorityLink({ mesh, hasRedis, term: () => beats.held })
+  // A term that this process can't hold (it lacks Redis) is known all the same: what else it does must not wait for sessions.
+  const shown = createAuthorityLink({ mesh, hasRedis, term: () => beats.held ?? beats.periods.newest })
   const isDegraded = (): boolean => hasRedis && beats.held?.mode === 'postgres'
   measure(mesh, () => beats.held, isDegraded)
   const loop = runBeats(root, beats, redis, () => showDegradation(shown, root, isDegraded()))
