@@ -112,14 +112,15 @@ describe.skipIf(program === undefined)('a game in a browser', { timeout: 3 * BAC
         tabs[seat].evaluate<number>(`chessClock.session.now() - performance.timeOrigin - performance.now()`),
       ),
     )
-  const expectAgreement = async (): Promise<void> => {
-    const seen = await offsets()
-    expect(Math.max(...seen) - Math.min(...seen)).toBeLessThan(TOLERANCE_MS)
-    const states = await Promise.all(
-      SEATS.map((seat) => tabs[seat].evaluate<string>(`JSON.stringify(chessClock.session.getSnapshot().confirmed)`)),
-    )
-    expect(new Set(states).size).toBe(1)
-  }
+  /** Soon: a tab on a busy machine begins with a worse estimate, and hears of a move later. */
+  const expectAgreement = (): Promise<unknown> =>
+    until('the tabs agree on the time and on what happened', async () => {
+      const seen = await offsets()
+      const states = await Promise.all(
+        SEATS.map((seat) => tabs[seat].evaluate<string>(`JSON.stringify(chessClock.session.getSnapshot().confirmed)`)),
+      )
+      return Math.max(...seen) - Math.min(...seen) < TOLERANCE_MS && new Set(states).size === 1
+    })
 
   test('XC1, XC2, XC3: it is played in two tabs and watched in a third, which can move nothing', async () => {
     await picture('pending', 'black')
