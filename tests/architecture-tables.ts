@@ -31,11 +31,11 @@ export const IMPORTS: readonly (readonly [area: RegExp, allowed: readonly string
   ],
 ]
 
-/** Folders of folders, each of which stands on the same core. */
-export const OUTPOSTS: readonly string[] = [
-  'packages/kernel/src/adapters/',
-  'packages/audit/src/readers/',
-  'packages/audit/src/rules/',
+/** Folders of folders, each of which stands on the same core, and what it may reach of it. */
+export const OUTPOSTS: readonly (readonly [folder: string, core: RegExp])[] = [
+  ['packages/kernel/src/adapters/', /^\.\.\/\.\.\/[\w-]+\.ts$/],
+  ['packages/audit/src/readers/', /^\.\.\/\.\.\/(facts|model|repository)\/[\w-]+\.ts$/],
+  ['packages/audit/src/rules/', /^\.\.\/\.\.\/(facts|model|program|repository|readers)\/[\w-]+\.ts$/],
 ]
 
 /** The server's modules, and whose doors each may use. What stands lower may not use what stands higher. */

@@ -81,8 +81,8 @@ describe('dependencies', () => {
       const home = source.path.split('/').slice(0, 2).join('/')
       for (const { specifier } of importsOf(source)) {
         if (!specifier.startsWith('.')) continue
-        const isOutpost = OUTPOSTS.some((folder) => source.path.startsWith(folder))
-        const toCore = isOutpost && /^\.\.\/\.\.\/([\w-]+\/)?[\w-]+\.ts$/.test(specifier)
+        const [, core] = OUTPOSTS.find(([folder]) => source.path.startsWith(folder)) ?? []
+        const toCore = core?.test(specifier) === true
         const climbs = specifier.startsWith('../../') && !toCore
         if (climbs || !resolved(source.path, specifier).startsWith(`${home}/`))
           violations.push(`${source.path}: ${specifier}`)

@@ -4,10 +4,9 @@
 // seats are yours, and it goes on until Ctrl-C.
 
 import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { accessSync, constants, mkdirSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { delimiter, join } from 'node:path'
+import { endChild, freePort, say, sleep, until } from '../running.ts'
 import { type Arbiter, type Game, startArbiter } from './arbiter.ts'
 import { Players } from './players.ts'
 import { judge } from './verdict.ts'
@@ -116,9 +115,7 @@ function run(name: string, program: string, args: readonly string[], env: NodeJS
 async function kill(name: string, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
   const child = running.get(name)
   running.delete(name)
-  if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
-  child.kill(signal)
-  await once(child, 'exit')
+  await endChild(child, signal)
 }
 
 async function stop(): Promise<void> {
@@ -135,27 +132,5 @@ function findProgram(name: string): string | undefined {
     } catch {
       return false // not this one
     }
-  })
-}
-
-async function until(what: string, look: () => Promise<boolean>): Promise<void> {
-  for (const endMs = Date.now() + 60_000; !(await look()); await sleep(100))
-    if (Date.now() > endMs) throw new Error(`waited in vain until ${what}`)
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
-}
-
-function say(text: string): void {
-  process.stdout.write(`${text}\n`)
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
   })
 }

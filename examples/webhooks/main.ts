@@ -4,9 +4,9 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { Client } from 'pg'
+import { endChild, freePort, say, sleep, until } from '../running.ts'
 
 const here = import.meta.dirname
 const root = join(here, '..', '..')
@@ -99,9 +99,7 @@ async function startPart(name: string, secret: string): Promise<void> {
 async function kill(name: string, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
   const child = running.get(name)
   running.delete(name)
-  if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
-  child.kill(signal)
-  await once(child, 'exit')
+  await endChild(child, signal)
 }
 
 async function stop(): Promise<void> {
@@ -141,26 +139,4 @@ function databaseUrl(): string {
 
 async function count(db: Client, from: string): Promise<number> {
   return Number((await db.query(`select count(*) as n from ${from}`)).rows[0].n)
-}
-
-async function until(what: string, look: () => Promise<boolean>): Promise<void> {
-  for (const endMs = Date.now() + 60_000; !(await look()); await sleep(100))
-    if (Date.now() > endMs) throw new Error(`waited in vain until ${what}`)
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
-}
-
-function say(text: string): void {
-  process.stdout.write(`${text}\n`)
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
-  })
 }

@@ -4,10 +4,9 @@
 import { randomBytes } from 'node:crypto'
 import { createSeededRandom } from '@ripstop/kernel'
 import { startTestCluster, type TestCluster } from '../../packages/server/src/testing/postgres.ts'
-import { childrenOf } from '../../packages/server/src/testing/processes.ts'
 import { dataOf } from '../mesh/client.ts'
 import { createEmptyDatabase } from '../mesh/fixture.ts'
-import { signal, startMesh, type TestMesh, until } from '../mesh/harness.ts'
+import { freezeMesh, signal, startMesh, type TestMesh, until } from '../mesh/harness.ts'
 import { countMissing, judge, type Party, type Verdict } from './checker.ts'
 import { CHANNELS, createShop, type Publishers, type PublishersOptions, startPublishers } from './publishers.ts'
 import { type Receiver, startReceiver } from './receiver.ts'
@@ -155,11 +154,10 @@ async function killRole(mesh: TestMesh, role: 'edge' | 'work'): Promise<boolean>
 }
 
 async function freeze(mesh: TestMesh, frozen: Set<TestMesh>): Promise<() => void> {
-  const pids = [mesh.pid, ...(await childrenOf(mesh.pid))]
   frozen.add(mesh)
-  for (const pid of pids) signal(pid, 'SIGSTOP')
+  const thaw = await freezeMesh(mesh)
   return () => {
-    for (const pid of pids.toReversed()) signal(pid, 'SIGCONT')
+    thaw()
     frozen.delete(mesh)
   }
 }

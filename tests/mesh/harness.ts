@@ -277,6 +277,15 @@ export function signal(pid: number | undefined, name: NodeJS.Signals): void {
   }
 }
 
+/** Everything of a mesh stops where it is, its supervisor too, which would replace it. Gives what thaws it. */
+export async function freezeMesh(mesh: TestMesh): Promise<() => void> {
+  const pids = [mesh.pid, ...(await childrenOf(mesh.pid))]
+  for (const pid of pids) signal(pid, 'SIGSTOP')
+  return () => {
+    for (const pid of pids.toReversed()) signal(pid, 'SIGCONT')
+  }
+}
+
 /** False for one that has ended, whether or not somebody has taken note of it. */
 export async function isRunning(pid: number): Promise<boolean> {
   const status = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)

@@ -4,10 +4,9 @@
 import { randomBytes } from 'node:crypto'
 import { Client } from 'pg'
 import { startTestCluster, type TestCluster } from '../../packages/server/src/testing/postgres.ts'
-import { childrenOf } from '../../packages/server/src/testing/processes.ts'
 import { startTestRedis, type TestRedis } from '../../packages/server/src/testing/redis.ts'
 import { createEmptyDatabase } from '../mesh/fixture.ts'
-import { signal, startMesh, type TestMesh, until } from '../mesh/harness.ts'
+import { freezeMesh, signal, startMesh, type TestMesh, until } from '../mesh/harness.ts'
 import { judge, type Verdict } from './checker.ts'
 import { type Players, startPlayers } from './players.ts'
 
@@ -83,11 +82,10 @@ export async function startRig({ seed, store, players: wish = {} }: RigOptions):
 }
 
 async function freeze(mesh: TestMesh, frozen: Set<TestMesh>): Promise<() => void> {
-  const pids = [mesh.pid, ...(await childrenOf(mesh.pid))]
   frozen.add(mesh)
-  for (const pid of pids) signal(pid, 'SIGSTOP')
+  const thaw = await freezeMesh(mesh)
   return () => {
-    for (const pid of pids.toReversed()) signal(pid, 'SIGCONT')
+    thaw()
     frozen.delete(mesh)
   }
 }

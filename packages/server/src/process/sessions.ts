@@ -8,12 +8,10 @@ import type { RedisOfMesh } from '#platform/redis'
 import type { Sealer } from '#platform/sealing'
 import { type SessionSockets, startSessionSockets } from '#session-sockets'
 import { startSessionStores, startWriteBehind } from '#session-stores'
-import { createSessionApi, createSessionService, startTimeouts } from '#sessions'
+import { type Authenticate, createSessionApi, createSessionService, startTimeouts } from '#sessions'
 import type { RoleDeps } from './role.ts'
 
 const SECOND_MS = 1_000
-
-type Authenticate = Parameters<typeof createSessionApi>[0]['authenticate']
 
 type PostgresLink = ReturnType<typeof createPostgresLink>
 

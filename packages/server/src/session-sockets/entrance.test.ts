@@ -81,7 +81,9 @@ describe('the entrance', () => {
     await using keys = await startTestSockets(bench, { authenticate, server: { mode: 'keys' } })
     using anonymous = connectVersioned(keys.url, sessionId, { headers })
     expect(await anonymous.ended()).toEqual({ code: 1008, reason: 'UNAUTHENTICATED' })
-    using _known = await subscribe(keys.url, `${sessionId}&token=rs_key`, { headers })
+    using _known = await subscribe(keys.url, sessionId, { headers: { ...headers, authorization: 'Bearer rs_key' } })
+    using logged = connectVersioned(keys.url, `${sessionId}&token=rs_key`, { headers })
+    expect(await logged.ended()).toEqual({ code: 1008, reason: 'UNAUTHENTICATED' })
   })
 
   test('WX8: one socket too many is refused by HTTP, one too many of a session by 1013; both say when to come back', async () => {

@@ -1,7 +1,8 @@
 // The entrance: which session a request asks for, and what it shows.
 // Browsers can't set headers of a WebSocket, so what would be in Authorization may come as a subprotocol, or in the query for clients of SyncKairos.
 // Invariants:
-//   WX6. Whoever shows something that is no token is refused, also where nothing would have let him in.
+//   WX6. Whoever shows something that is no token is refused, also where nothing would have let him in; an API key is none, since addresses
+//        end up in logs: it belongs in a header.
 
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { RipstopError } from '@ripstop/kernel'
@@ -38,7 +39,12 @@ export function readEntrance({ url = '', headers }: IncomingMessage): Entrance {
   const token =
     offered.find((name) => name.startsWith(TOKEN_PROTOCOL))?.slice(TOKEN_PROTOCOL.length) ?? query.get('token')
   if (token === null) return { sessionId, headers: {} }
-  if (!/^rs[t]?_[\w.-]+$/.test(token)) throw new RipstopError('UNAUTHENTICATED', 'this is no token of ours')
+  if (!/^rst_[\w.-]+$/.test(token)) {
+    throw new RipstopError(
+      'UNAUTHENTICATED',
+      'this is no session token; an API key is sent as `Authorization: Bearer rs_…`',
+    )
+  }
   return { sessionId, headers: { authorization: `Bearer ${token}` } }
 }
 

@@ -21,11 +21,6 @@ export class Hub {
     }
   }
 
-  /** Of sessions that are watched. */
-  get size(): number {
-    return this.#channels.size
-  }
-
   open(ref: SessionRef): Channel {
     const key = keyOf(ref)
     let channel = this.#channels.get(key)

@@ -139,10 +139,6 @@ export class Peer extends WheelEntry implements Kept {
     )
   }
 
-  get isLive(): boolean {
-    return this.#phase === 'live'
-  }
-
   /** Its end began, on either side. */
   get isOver(): boolean {
     return this.#phase === 'ended' || this.#ws.readyState !== OPEN

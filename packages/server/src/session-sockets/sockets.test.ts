@@ -138,7 +138,7 @@ describe('a socket', () => {
       },
     })
     using token = await subscribe(at.url, `${sessionId}&token=rst_a`)
-    using key = await subscribe(at.url, `${sessionId}&token=rs_b`)
+    using key = await subscribe(at.url, sessionId, { headers: { authorization: 'Bearer rs_b' } })
     expect(await token.ended()).toEqual({ code: 1008, reason: 'the token has expired' })
     expect(await token.hears({ t: 'bye' })).toEqual({ t: 'bye', code: 'UNAUTHENTICATED' })
     await until('it was asked again', () => key.pings.length > 3)

@@ -40,8 +40,6 @@ export interface RunningAuthority extends Authority, AsyncDisposable {
   watchTerm(listener: (term: Term) => void): Disposable
   /** Since that epoch Redis has had the authority throughout, and lost nothing: what it has of the session is what there is. */
   hasKept(epoch: number): boolean
-  /** How far off `exactMs` may be. */
-  uncertaintyMs(): number
 }
 
 /** Begins to beat. Waits for nothing: until the first beat was answered, `term` throws NOT_READY. */
@@ -77,7 +75,6 @@ export function startAuthority(deps: AuthorityDeps): RunningAuthority {
     renew: (ctx, refused) => renew(ctx, beats, refused),
     nowMs: clock.nowMs,
     exactMs: clock.exactMs,
-    uncertaintyMs: clock.uncertaintyMs,
     hasKept: (epoch) => beats.periods.areContinuous(epoch, term().epoch),
     watchTerm: (listener) => {
       listeners.add(listener)

@@ -1,3 +1,4 @@
+import { startFaultProxy } from '@ripstop/faults'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { migrateTestDatabase } from '../testing/mesh.ts'
 import { createTestDatabase, startTestCluster, type TestDatabase } from '../testing/postgres.ts'
@@ -116,6 +117,29 @@ describe('with Redis', () => {
     ).rejects.toMatchObject({
       code: 'DEADLINE_EXCEEDED',
     })
+  })
+
+  test('AY6: slow, but within the deadline of commands, it is there', async () => {
+    await using redis = await startTestRedis()
+    await using proxy = await startFaultProxy({ upstream: { host: '127.0.0.1', port: redis.port } })
+    await using one = await start(proxy.through(redis.url))
+    await holds(one, { epoch: 1, mode: 'redis' })
+    await proxy.add({ type: 'latency', name: 'slow', attributes: { latency: 225 } })
+    const startedMs = performance.now()
+    await until('5 s are over', () => performance.now() - startedMs > 5_000)
+    expect(await reasonsOf(one)).toEqual(['first'])
+  })
+
+  test('AY5: stopped, it costs every beat a look in vain, and that is no interruption of what Postgres serves', async () => {
+    await using redis = await startTestRedis()
+    await using one = await start(redis.url)
+    await holds(one, { epoch: 1, mode: 'redis' })
+    await redis.kill('SIGSTOP')
+    await until('postgres serves', () => one.term()?.mode === 'postgres', 10_000)
+    const startedMs = performance.now()
+    await until('6 s are over', () => performance.now() - startedMs > 6_000)
+    expect(await reasonsOf(one)).toEqual(['first', 'redis_gone'])
+    await redis.kill('SIGCONT')
   })
 
   test('flushed: it lost what it had, and a new epoch begins that credits next to nothing', async () => {

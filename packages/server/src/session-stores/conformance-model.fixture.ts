@@ -155,7 +155,7 @@ export function testCommitsAgainstModel(given: () => OpenedStore): void {
       return { kind: 'commit', commit: { ...commit, operationId } }
     }
     const claim = async (store: SessionStore, models: readonly Model[]): Promise<readonly Model[]> => {
-      const { refs } = await store.claimDue(given().ctx, { nowMs, leaseMs: 20, limit: 10 })
+      const refs = await store.claimDue(given().ctx, { nowMs, leaseMs: 20, limit: 10 })
       const [{ session, leasedUntilMs } = { session: undefined, leasedUntilMs: 0 }] = models
       const isOver = session === undefined || session.deadlineMs === undefined || isEnded(session.status)
       const isDue = !isOver && session.deadlineMs <= nowMs && leasedUntilMs <= nowMs

@@ -14,7 +14,7 @@ import { PERIODS_KEPT, type Period, toOutage } from './periods.ts'
 /** No clock pays for more than this without service. */
 export const INTERRUPTED_MS = 1_500
 /** Nobody has seen Redis for so long: authority moves to Postgres. */
-export const GONE_MS = 2_000
+const GONE_MS = 2_000
 /** Everybody has seen Redis for so long: authority moves back; twice as long for each time that it was gone lately, so that it doesn't flap. */
 const STEADY_MS = 2_000
 const STEADY_MS_MAX = 60_000

@@ -2,7 +2,7 @@ import { background, createEnv } from '@ripstop/kernel'
 import { expect, test } from 'vitest'
 import { testSessionStore } from './conformance.fixture.ts'
 import { createFirst, createNext, idOf } from './conformance-writing.fixture.ts'
-import { createMemoryData, createMemoryStore } from './memory-store.ts'
+import { createMemoryData, createMemoryStore } from './memory-store.fixture.ts'
 import type { FeedMessage } from './store.ts'
 
 const ctx = background(createEnv())

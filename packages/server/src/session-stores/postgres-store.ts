@@ -18,8 +18,8 @@ import {
   type Commit,
   type Committed,
   type Created,
-  type Due,
   type DueClaim,
+  type DueSession,
   isEnded,
   type SessionRef,
   type SessionStore,
@@ -180,42 +180,29 @@ async function remove(link: Db, ctx: Ctx, { tenantId, sessionId }: SessionRef): 
 }
 
 interface DueRow {
-  readonly tenant_id: string | null
+  readonly tenant_id: string
   readonly session_id: string
   readonly deadline_ms: number
   readonly is_due: boolean
-  readonly next_ms: number | null
 }
 
 /** Looks at what may be due, takes what is, and puts off the rest until it is. */
-async function claimDue(link: Db, ctx: Ctx, { nowMs, leaseMs, limit }: DueClaim): Promise<Due> {
+async function claimDue(link: Db, ctx: Ctx, { nowMs, leaseMs, limit }: DueClaim): Promise<readonly DueSession[]> {
   const isDue = 's.deadline_ms <= $1::bigint'
   const text = `
     with found as materialized (
       select tenant_id, session_id from ripstop.sessions where due_ms <= $1::bigint and deleted_at is null
-      order by due_ms limit $3 for update skip locked),
-    moved as (
-      update ripstop.sessions s
-      set due_ms = case when ${isDue} then $1::bigint + $2::bigint else s.deadline_ms end
-      from found where s.tenant_id = found.tenant_id and s.session_id = found.session_id
-      returning s.tenant_id, s.session_id, s.deadline_ms, s.due_ms, coalesce(${isDue}, false) as is_due),
-    rest as (
-      select s.due_ms from ripstop.sessions s
-      where s.due_ms is not null and s.deleted_at is null
-        and not exists (select from found where found.tenant_id = s.tenant_id and found.session_id = s.session_id)
-      order by s.due_ms limit 1)
-    select tenant_id, session_id, deadline_ms::float8 as deadline_ms, coalesce(is_due, false) as is_due,
-      least((select due_ms from rest), (select min(due_ms) from moved))::float8 as next_ms
-    from (values (1)) as one left join moved on true`
+      order by due_ms limit $3 for update skip locked)
+    update ripstop.sessions s
+    set due_ms = case when ${isDue} then $1::bigint + $2::bigint else s.deadline_ms end
+    from found where s.tenant_id = found.tenant_id and s.session_id = found.session_id
+    returning s.tenant_id, s.session_id, s.deadline_ms::float8 as deadline_ms, coalesce(${isDue}, false) as is_due`
   const ask = (pool: PostgresPool, ctx: Ctx) => pool.query<DueRow>(ctx, text, [nowMs, leaseMs, limit])
   const { rows } = await link.call(ctx, ask, { idempotent: true })
-  const refs = rows.filter(({ is_due }) => is_due)
-  return {
-    refs: refs.map(({ tenant_id, session_id, deadline_ms }) => ({
-      tenantId: tenant_id as string,
-      sessionId: session_id,
-      deadlineMs: deadline_ms,
-    })),
-    nextMs: rows[0]?.next_ms ?? undefined,
-  }
+  const due = rows.filter(({ is_due }) => is_due)
+  return due.map(({ tenant_id, session_id, deadline_ms }) => ({
+    tenantId: tenant_id,
+    sessionId: session_id,
+    deadlineMs: deadline_ms,
+  }))
 }

@@ -58,7 +58,7 @@ async function walk(redis: Redis, query: LogQuery, at: string): Promise<Step> {
 }
 
 /** Of ids in a stream; the empty one is before all. */
-export function isAfter(id: string, other: string): boolean {
+function isAfter(id: string, other: string): boolean {
   const [ms = 0, sequence = 0] = id.split('-').map(Number)
   const [otherMs = 0, otherSequence = 0] = other.split('-').map(Number)
   return ms > otherMs || (ms === otherMs && sequence > otherSequence)

@@ -7,12 +7,16 @@ import type { Redis } from 'ioredis'
 import type { Log } from '#platform/telemetry'
 import { INTERRUPTED_MS, type RedisSight, type RedisView } from './epoch-store.ts'
 import { SHARD_KEYS } from './redis-keys.ts'
+import { createRunIds } from './redis-run.ts'
 import { runScript, SET_EPOCH } from './redis-scripts.ts'
 
 const SERVED_KEY = 'ripstop:sessions:served'
 const TOUCHED_KEY = 'ripstop:sessions:touched'
-/** More than commands may take: a Redis that serves them, however slowly, is there. */
-const DEADLINE_MS = 1_000
+/**
+ * More than a probe of the link may take (400): what the link holds to be up, and commands reach, is there. Less than a second: a look, a beat
+ * and the pause between beats must fit into INTERRUPTED_MS, or looking in vain would itself pass for an interruption.
+ */
+const DEADLINE_MS = 600
 
 export interface RedisSightingDeps {
   readonly env: Env
@@ -23,8 +27,7 @@ export interface RedisSightingDeps {
 
 export class RedisSighting {
   readonly #deps: RedisSightingDeps
-  /** A connection leads to one server for as long as it lasts. */
-  readonly #runIds = new WeakMap<Redis, string>()
+  readonly #runIdOf = createRunIds()
   readonly #startedMs: number
   #sight: RedisSight | undefined
   #seenMs: number | undefined
@@ -104,15 +107,6 @@ export class RedisSighting {
     const knownMs = Number(served)
     if (knownMs > (this.#servedMs ?? 0)) this.#servedMs = knownMs
     return { runId, epoch }
-  }
-
-  async #runIdOf(redis: Redis): Promise<string> {
-    const known = this.#runIds.get(redis)
-    if (known !== undefined) return known
-    const runId = /^run_id:(\w+)/m.exec(await redis.info('server'))?.[1]
-    if (runId === undefined) throw new Error('Redis does not tell its run id')
-    this.#runIds.set(redis, runId)
-    return runId
   }
 }
 

@@ -145,7 +145,7 @@ describe('the Redis store', () => {
     expect(await near.store.restore(near.ctx, session, undefined)).toBe(false)
     expect(await far.store.load(far.ctx, refOf(1))).toEqual(session)
     expect(await far.store.findOperation(far.ctx, refOf(1), 'op 0')).toBe(1)
-    expect((await near.store.claimDue(near.ctx, { nowMs: 700, leaseMs: 10, limit: 5 })).refs).toHaveLength(1)
+    expect(await near.store.claimDue(near.ctx, { nowMs: 700, leaseMs: 10, limit: 5 })).toHaveLength(1)
     expect(await near.store.backlog(near.ctx)).toBe(0)
     await setEpoch(near, 4)
     const next = await commit(session, { epoch: 4, operationId: 'next', deadlineMs: undefined })

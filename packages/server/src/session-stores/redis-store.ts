@@ -16,12 +16,12 @@ import type { RedisFeed } from './redis-feed.ts'
 import { memberOf, refOf, SHARD_KEYS, sessionKeyOf, shardOf } from './redis-keys.ts'
 import { readTail } from './redis-log.ts'
 import { encodeCommit, encodeDeletion } from './redis-record.ts'
+import { createRunIds } from './redis-run.ts'
 import { CLAIM, COMMIT, CREATE, REMOVE, RESTORE, runScript } from './redis-scripts.ts'
 import {
   type Commit,
   type Committed,
   type Created,
-  type Due,
   type DueClaim,
   type DueSession,
   isEnded,
@@ -98,17 +98,6 @@ export function createRedisStore(deps: RedisStoreDeps): RedisStore {
       link.call(ctx, (redis) => restore(redis, { session, replacing, operations, endedTtlMs })),
     backlog: (ctx) => read(ctx, countBacklog),
   }
-}
-
-/** Which server a connection leads to: the same one for as long as it lasts (SR8). */
-function createRunIds(): (redis: Redis) => string | Promise<string> {
-  const known = new WeakMap<Redis, string>()
-  const ask = async (redis: Redis): Promise<string> => {
-    const runId = /^run_id:(\w+)/m.exec(await redis.info('server'))?.[1] ?? ''
-    known.set(redis, runId)
-    return runId
-  }
-  return (redis) => known.get(redis) ?? ask(redis)
 }
 
 /** Measured now and then: a creation costs nothing more for it, and the bound may be passed by what is created in a second. */
@@ -265,12 +254,14 @@ async function readLog({ link, archive }: RedisStoreDeps, ctx: Ctx, query: LogQu
 }
 
 /** Two steps, since a claim must not take more than its limit over all shards; the second one only if anything is due. */
-async function claimDue(link: Link<Redis>, ctx: Ctx, { nowMs, leaseMs, limit }: DueClaim): Promise<Due> {
-  const { due, nextMs } = await link.call(ctx, (redis) => peekDue(redis, nowMs, limit), { idempotent: true })
-  const wanted = due.slice(0, limit)
-  if (wanted.length === 0) return { refs: [], nextMs }
-  const claimed = await link.call(ctx, (redis) => claimMembers(redis, wanted, nowMs, nowMs + leaseMs))
-  return { refs: claimed, nextMs: due[limit]?.dueMs ?? nextMs }
+async function claimDue(
+  link: Link<Redis>,
+  ctx: Ctx,
+  { nowMs, leaseMs, limit }: DueClaim,
+): Promise<readonly DueSession[]> {
+  const due = await link.call(ctx, (redis) => peekDue(redis, nowMs, limit), { idempotent: true })
+  if (due.length === 0) return []
+  return await link.call(ctx, (redis) => claimMembers(redis, due, nowMs, nowMs + leaseMs))
 }
 
 interface DueMember {
@@ -278,20 +269,12 @@ interface DueMember {
   readonly dueMs: number
 }
 
-/** The earliest of all shards: one more than `limit`, if there are so many. */
-async function peekDue(
-  redis: Redis,
-  nowMs: number,
-  limit: number,
-): Promise<{ readonly due: readonly DueMember[]; readonly nextMs: number | undefined }> {
+/** The earliest of all shards. */
+async function peekDue(redis: Redis, nowMs: number, limit: number): Promise<readonly DueMember[]> {
   const pipeline = redis.pipeline()
-  for (const { due } of SHARD_KEYS) {
-    pipeline.zrangebyscore(due, '-inf', nowMs, 'WITHSCORES', 'LIMIT', 0, limit + 1)
-    pipeline.zrangebyscore(due, `(${nowMs}`, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
-  }
-  const found = (await resultsOf<string[]>(pipeline)).flatMap(toMembers).toSorted((a, b) => a.dueMs - b.dueMs)
-  const due = found.filter(({ dueMs }) => dueMs <= nowMs)
-  return { due, nextMs: found[due.length]?.dueMs }
+  for (const { due } of SHARD_KEYS) pipeline.zrangebyscore(due, '-inf', nowMs, 'WITHSCORES', 'LIMIT', 0, limit)
+  const due = (await resultsOf<string[]>(pipeline)).flatMap(toMembers)
+  return due.toSorted((a, b) => a.dueMs - b.dueMs).slice(0, limit)
 }
 
 function toMembers(flat: readonly string[]): readonly DueMember[] {

@@ -105,9 +105,9 @@ export interface SessionStore {
   log(ctx: Ctx, query: LogQuery): Promise<readonly LogEntry[]>
   /**
    * Claims up to `limit` sessions whose deadline is at `nowMs` or before, for `leaseMs`: nobody else gets them until then or until they
-   * are committed. `nextMs`: the earliest deadline that is left, as far as is known.
+   * are committed.
    */
-  claimDue(ctx: Ctx, claim: DueClaim): Promise<Due>
+  claimDue(ctx: Ctx, claim: DueClaim): Promise<readonly DueSession[]>
   /** Tells of commits, wherever they were made, until disposed. The listener must not throw. */
   watch(ref: SessionRef, listener: (message: FeedMessage) => void): Disposable
 }
@@ -121,9 +121,4 @@ export interface DueClaim {
 /** A claimed session, and when it was due when it was claimed. */
 export interface DueSession extends SessionRef {
   readonly deadlineMs: number
-}
-
-export interface Due {
-  readonly refs: readonly DueSession[]
-  readonly nextMs: number | undefined
 }

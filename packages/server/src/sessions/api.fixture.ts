@@ -7,7 +7,7 @@ import type { SessionTokenWire, SessionWire } from '@ripstop/protocol'
 import type { Principal } from '../platform/http/principal.ts'
 import { createSealer } from '../platform/sealing/sealer.ts'
 import type { Authority } from '../session-stores/authority.ts'
-import { createMemoryData, createMemoryStore } from '../session-stores/memory-store.ts'
+import { createMemoryData, createMemoryStore } from '../session-stores/memory-store.fixture.ts'
 import { post, startTestServer, type TestAnswer, type TestServer } from '../testing/http.ts'
 import { createSessionApi } from './api.ts'
 import { createSessionService } from './engine.ts'
@@ -36,7 +36,7 @@ export interface TestApi extends AsyncDisposable {
   /** Server time, which `pass` moves on. */
   readonly nowMs: () => number
   readonly pass: (ms: number) => void
-  readonly call: (method: string, path: string, options?: CallOptions) => Promise<Called>
+  readonly call: <T = SessionWire>(method: string, path: string, options?: CallOptions) => Promise<Called<T>>
   /** Two participants of a minute each, unless told otherwise. */
   readonly create: (more?: Readonly<Record<string, unknown>>, options?: CallOptions) => Promise<SessionWire>
   readonly tokenOf: (sessionId: string, role: string, participantId?: string) => Promise<string>
@@ -51,11 +51,11 @@ export interface CallOptions {
   readonly token?: string | undefined
 }
 
-export interface Called extends TestAnswer {
+/** `data` is what the test expects of the route; an error has none. */
+export interface Called<T = SessionWire> extends TestAnswer {
   readonly code: string | undefined
   readonly details: Readonly<Record<string, unknown>>
-  // biome-ignore lint/suspicious/noExplicitAny: what it should be is what tests look at
-  readonly data: any
+  readonly data: T
 }
 
 export interface TestApiOptions {
@@ -95,7 +95,7 @@ export async function startTestApi({ limits = { enabled: false }, anonymous }: T
   })
   const { tokens, routes, authenticate } = api
   const server = await startTestServer({ env, routes, authenticate, bodyBytesMax: 1_048_576 })
-  const call = async (method: string, path: string, options: CallOptions = {}): Promise<Called> => {
+  const call = async <T = SessionWire>(method: string, path: string, options: CallOptions = {}): Promise<Called<T>> => {
     const { body, headers = {}, token } = options
     const key = 'key' in options || token !== undefined ? options.key : 'tenant'
     const answer = await server.request(`/v1/sessions${path}`, {
@@ -109,12 +109,12 @@ export async function startTestApi({ limits = { enabled: false }, anonymous }: T
       },
     })
     const { error, data } = answer.json
-    return { ...answer, code: error?.code, details: error?.details ?? {}, data }
+    return { ...answer, code: error?.code, details: error?.details ?? {}, data: data as T }
   }
   const create = async (more: Readonly<Record<string, unknown>> = {}, options: CallOptions = {}) => {
     const answer = await call('POST', '', { ...options, body: { ...creation(), ...more } })
     if (answer.status !== 201) throw new Error(answer.text)
-    return answer.data as SessionWire
+    return answer.data
   }
   return {
     env,
@@ -128,7 +128,7 @@ export async function startTestApi({ limits = { enabled: false }, anonymous }: T
     create,
     tokenOf: async (sessionId, role, participantId) => {
       const body = participantId === undefined ? { role } : { role, participant_id: participantId }
-      return ((await call('POST', `/${sessionId}/tokens`, { body })).data as SessionTokenWire).token
+      return (await call<SessionTokenWire>('POST', `/${sessionId}/tokens`, { body })).data.token
     },
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   }

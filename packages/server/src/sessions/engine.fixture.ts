@@ -5,7 +5,7 @@ import { createFakeClock, type FakeClock } from '@ripstop/kernel/testing'
 import type { SessionRules, TimeControl } from '@ripstop/protocol/sessions'
 import { readLine } from '#session-log'
 import type { Authority, Commit, Outage, SessionRef, SessionStore, Term } from '#session-stores'
-import { createMemoryData, createMemoryStore, type MemoryData } from '../session-stores/memory-store.ts'
+import { createMemoryData, createMemoryStore, type MemoryData } from '../session-stores/memory-store.fixture.ts'
 import { createSessionService, type EngineDeps, type SessionEngine } from './engine.ts'
 import type { CommandOptions, NewSession } from './service.ts'
 

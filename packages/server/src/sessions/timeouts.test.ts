@@ -55,11 +55,10 @@ test('TO1: of three processes that all are asked, one commits what the clock did
 /** What is due, claimed by nobody. */
 function claimOnly({ data }: TestBench, _: SessionStore): SessionStore['claimDue'] {
   return async (_, { nowMs }) => {
-    const due = [...data.sessions.values()].flatMap(({ ref, session }) => {
+    return [...data.sessions.values()].flatMap(({ ref, session }) => {
       const deadlineMs = session?.deadlineMs
       return deadlineMs === undefined || deadlineMs > nowMs ? [] : [{ ...ref, deadlineMs }]
     })
-    return { refs: due, nextMs: undefined }
   }
 }
 
@@ -102,7 +101,7 @@ test('TO2: a process takes no more than it can hold at once, and comes to the re
   const taken: number[] = []
   const claimDue: SessionStore['claimDue'] = async (ctx, claim) => {
     const due = await side.store.claimDue(ctx, claim)
-    taken.push(due.refs.length)
+    taken.push(due.length)
     return due
   }
   startTimer(bench, side, { ...side.store, claimDue })

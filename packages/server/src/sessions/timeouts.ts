@@ -36,7 +36,7 @@ export interface TimeoutsDeps {
   readonly leaseMs?: number
 }
 
-type Claimed = Awaited<ReturnType<SessionStore['claimDue']>>['refs'][number]
+type Claimed = Awaited<ReturnType<SessionStore['claimDue']>>[number]
 
 /** Runs until it is disposed of. */
 export function startTimeouts(deps: TimeoutsDeps): AsyncDisposable {
@@ -114,9 +114,9 @@ class TimeoutTimer {
     }
     const limit = UNDER_WAY_MAX - this.#underWay.size
     using ctx = this.#asking.within(leaseMs)
-    const { refs } = await store.claimDue(ctx, { nowMs: authority.nowMs() + AHEAD_MS, leaseMs, limit })
-    for (const due of refs) this.#begin(due)
-    return refs.length < limit
+    const claimed = await store.claimDue(ctx, { nowMs: authority.nowMs() + AHEAD_MS, leaseMs, limit })
+    for (const due of claimed) this.#begin(due)
+    return claimed.length < limit
   }
 
   async #sleep(): Promise<void> {

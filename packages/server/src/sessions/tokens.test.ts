@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
+import type { SessionTokenWire } from '@ripstop/protocol'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createSealer } from '../platform/sealing/sealer.ts'
@@ -185,7 +186,7 @@ describe('what their bearers may do', () => {
     const stranger = { role: 'participant', participant_id: randomUUID() }
     expect((await api.call('POST', `/${id}/tokens`, { body: stranger })).code).toBe('BAD_REQUEST')
     const body = { role: 'spectator', ttl_s: 60 }
-    const { data, status } = await api.call('POST', `/${id}/tokens`, { body })
+    const { data, status } = await api.call<SessionTokenWire>('POST', `/${id}/tokens`, { body })
     expect([status, data.role, data.participant_id]).toEqual([201, 'spectator', null])
     expect(Date.parse(data.expires_at) - api.nowMs()).toBeLessThanOrEqual(60_000)
     api.pass(61_000)

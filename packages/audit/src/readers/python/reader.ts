@@ -1,29 +1,15 @@
 // The reader of Python: one walk over the tokens that writes facts down while it goes; no tree is built. Nothing is decided here, and nothing is executed.
 // Bounded: brackets, blocks and operators deeper than their limits are passed over as `other`.
 
-import type {
-  Assignment,
-  Block,
-  BlockKind,
-  Call,
-  CallUse,
-  ClassFacts,
-  EnvRead,
-  Exit,
-  FileFacts,
-  Import,
-  Path,
-  Value,
-} from '../../facts/facts.ts'
+import { FactsDraft, type Growing, TEXT_MAX } from '../../facts/draft.ts'
+import type { Assignment, Block, BlockKind, Call, CallUse, FileFacts, Path, Value } from '../../facts/facts.ts'
 import { Scopes } from './scope.ts'
 import { END, NEWLINE, Tokens } from './tokens.ts'
 
-const TEXT_MAX = 200
 /** CPython refuses more than 200 brackets in each other, and more than 100 blocks. */
 export const DEPTH_MAX = 100
 export const OPERATORS_MAX = 64
 
-type Growing<T> = { -readonly [K in keyof T]: T[K] }
 export const NOTHING: Value = { kind: 'null' }
 
 /** Given, since what is walked by them walks with the reader. */
@@ -32,27 +18,19 @@ export interface Walk {
   readonly primary: (reader: Reader) => Value
 }
 
-export class Reader {
+export class Reader extends FactsDraft {
   readonly walk: Walk
   tokens: Tokens
-  readonly blocks: Growing<Block>[] = []
-  readonly calls: Growing<Call>[] = []
-  readonly assignments: Assignment[] = []
-  readonly exits: Exit[] = []
-  readonly imports: Import[] = []
-  readonly exports: string[] = []
-  readonly classes: ClassFacts[] = []
-  readonly envReads: Growing<EnvRead>[] = []
   readonly scopes = new Scopes()
   /** Local names of objects that read the environment: `env = environ.Env()`. */
   readonly environments = new Set<string>()
-  block = -1
   /** Brackets and blocks that the reader is in. */
   depth = 0
   /** Of the function that is being read. */
   hasYield = false
 
   constructor(source: string, walk: Walk) {
+    super()
     this.walk = walk
     this.tokens = new Tokens(source)
   }
@@ -185,24 +163,7 @@ export class Reader {
   }
 
   finish(file: string): FileFacts {
-    const { blocks, calls, assignments, exits, imports, classes, envReads, tokens } = this
-    const exports = [...new Set(this.exports)]
-    const { comments, brokenAt, line: lines } = tokens
-    const language = 'python'
-    return {
-      file,
-      language,
-      lines,
-      blocks,
-      calls,
-      assignments,
-      exits,
-      imports,
-      exports,
-      classes,
-      envReads,
-      comments,
-      brokenAt,
-    }
+    const { comments, brokenAt, line: lines } = this.tokens
+    return this.seal({ file, language: 'python', lines, comments, brokenAt })
   }
 }

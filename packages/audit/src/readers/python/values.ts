@@ -1,5 +1,6 @@
 // Expressions, as values. Every call on the way is written down; what has no form of its own becomes `other` with its text.
 
+import { foldNumbers } from '../../facts/draft.ts'
 import type { Value } from '../../facts/facts.ts'
 import { DEPTH_MAX, NOTHING, OPERATORS_MAX, type Reader } from './reader.ts'
 import { DEDENT, END, INDENT, NAME, NEWLINE } from './tokens.ts'
@@ -143,7 +144,7 @@ export function readBinary(reader: Reader, least: number): Value {
     if (operator === 'or') fallBack(reader, left, right, before)
     left =
       count < OPERATORS_MAX
-        ? (fold(operator, left, right) ?? { kind: 'operation', operator, left, right })
+        ? (foldNumbers(operator, left, right) ?? { kind: 'operation', operator, left, right })
         : reader.other(from)
   }
 }
@@ -173,23 +174,6 @@ function fallBack(reader: Reader, left: Value, right: Value, before: number): vo
 
 function isNamed(value: Value | undefined, name: string): boolean {
   return value?.kind === 'string' && value.value === name
-}
-
-/** `60 * 1000` is a number as good as 60000. A power stays, since whether it is one of the attempt matters. */
-function fold(operator: string, left: Value, right: Value): Value | undefined {
-  if (left.kind !== 'number' || right.kind !== 'number') return undefined
-  switch (operator) {
-    case '*':
-      return { kind: 'number', value: left.value * right.value }
-    case '+':
-      return { kind: 'number', value: left.value + right.value }
-    case '-':
-      return { kind: 'number', value: left.value - right.value }
-    case '/':
-      return right.value === 0 ? undefined : { kind: 'number', value: left.value / right.value }
-    default:
-      return undefined
-  }
 }
 
 /** Operators before their value, which may stand before each other. */

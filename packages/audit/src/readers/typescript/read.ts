@@ -23,5 +23,5 @@ export function readTypeScript(file: string, source: string): FileFacts {
     line: reader.lineAt(start),
     text: value.trim().slice(0, COMMENT_MAX),
   }))
-  return reader.finish(file, language, said, brokenAt)
+  return reader.seal({ file, language, lines: reader.lines, comments: said, brokenAt })
 }

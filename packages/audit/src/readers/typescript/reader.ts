@@ -1,27 +1,9 @@
 // The reader of TypeScript and JavaScript: one walk over the syntax tree that writes facts down. Nothing is decided here, and nothing is executed.
 
-import type {
-  Assignment,
-  Block,
-  BlockKind,
-  Call,
-  CallUse,
-  ClassFacts,
-  EnvRead,
-  Exit,
-  FileFacts,
-  FunctionFacts,
-  Import,
-  Language,
-  Path,
-  Value,
-} from '../../facts/facts.ts'
+import { FactsDraft, TEXT_MAX } from '../../facts/draft.ts'
+import type { Assignment, Block, BlockKind, Call, CallUse, FunctionFacts, Path, Value } from '../../facts/facts.ts'
 import { bare, below, bound, child, children, keyOf, type Node, text } from './node.ts'
 import { Scopes } from './scope.ts'
-
-const TEXT_MAX = 200
-
-type Growing<T> = { -readonly [K in keyof T]: T[K] }
 
 /** How the parts of a file are walked: given, since they walk with the reader. */
 export interface Walk {
@@ -30,22 +12,14 @@ export interface Walk {
 }
 
 /** What is being written while a file is walked. */
-export class Reader {
-  readonly blocks: Growing<Block>[] = []
-  readonly calls: Growing<Call>[] = []
-  readonly assignments: Assignment[] = []
-  readonly exits: Exit[] = []
-  readonly imports: Import[] = []
-  readonly exports: string[] = []
-  readonly classes: ClassFacts[] = []
-  readonly envReads: EnvRead[] = []
+export class Reader extends FactsDraft {
   readonly scopes = new Scopes()
-  block = -1
   readonly #walk: Walk
   readonly #source: string
   readonly #lineStarts: Uint32Array
 
   constructor(source: string, walk: Walk) {
+    super()
     this.#walk = walk
     this.#source = source
     const starts = [0]
@@ -158,25 +132,6 @@ export class Reader {
         }
       )
     })
-  }
-
-  finish(file: string, language: Language, comments: FileFacts['comments'], brokenAt: number | undefined): FileFacts {
-    const { blocks, calls, assignments, exits, imports, exports, classes, envReads, lines } = this
-    return {
-      file,
-      language,
-      lines,
-      blocks,
-      calls,
-      assignments,
-      exits,
-      imports,
-      exports,
-      classes,
-      envReads,
-      comments,
-      brokenAt,
-    }
   }
 }
 

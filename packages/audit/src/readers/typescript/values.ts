@@ -1,5 +1,6 @@
 // Expressions, as values. Every call and assignment on the way is written down; what has no form of its own becomes `other` with its text.
 
+import { foldNumbers } from '../../facts/draft.ts'
 import type { CallUse, Path, Value } from '../../facts/facts.ts'
 import { bare, bound, child, children, isNode, keyOf, type Node, text } from './node.ts'
 import { type Reader, readPath } from './reader.ts'
@@ -187,25 +188,8 @@ function readOperation(reader: Reader, node: Node): Value {
   const right = reader.value(child(node, 'right'))
   const isFallback = (operator === '||' || operator === '??') && reader.envReads.length > before && left.kind === 'path'
   if (isFallback && read !== undefined) reader.envReads[before] = { ...read, fallback: right }
-  const folded = fold(operator, left, right)
+  const folded = foldNumbers(operator, left, right)
   return folded ?? { kind: 'operation', operator, left, right }
-}
-
-/** `60 * 1000` is a number as good as 60000. */
-function fold(operator: string, left: Value, right: Value): Value | undefined {
-  if (left.kind !== 'number' || right.kind !== 'number') return undefined
-  switch (operator) {
-    case '*':
-      return { kind: 'number', value: left.value * right.value }
-    case '+':
-      return { kind: 'number', value: left.value + right.value }
-    case '-':
-      return { kind: 'number', value: left.value - right.value }
-    case '/':
-      return { kind: 'number', value: left.value / right.value }
-    default:
-      return undefined
-  }
 }
 
 function readChoice(reader: Reader, node: Node): Value {

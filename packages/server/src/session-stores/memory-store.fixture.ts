@@ -10,7 +10,6 @@ import {
   type Commit,
   type Committed,
   type Created,
-  type Due,
   type DueClaim,
   type DueSession,
   type FeedMessage,
@@ -113,15 +112,12 @@ function readLog(log: readonly LogEntry[], { afterVersion, limit }: LogQuery): r
   return after.toSorted((one, other) => one.version - other.version).slice(0, limit)
 }
 
-function claimDue({ sessions }: MemoryData, { nowMs, leaseMs, limit }: DueClaim): Due {
-  const refs: DueSession[] = []
-  let nextMs = Number.POSITIVE_INFINITY
+function claimDue({ sessions }: MemoryData, { nowMs, leaseMs, limit }: DueClaim): readonly DueSession[] {
+  const due: DueSession[] = []
   for (const kept of sessions.values()) {
-    if (kept.dueMs <= nowMs && refs.length < limit) {
-      refs.push({ ...kept.ref, deadlineMs: kept.session?.deadlineMs as number })
-      kept.dueMs = nowMs + leaseMs
-    }
-    nextMs = Math.min(nextMs, kept.dueMs)
+    if (kept.dueMs > nowMs || due.length === limit) continue
+    due.push({ ...kept.ref, deadlineMs: kept.session?.deadlineMs as number })
+    kept.dueMs = nowMs + leaseMs
   }
-  return { refs, nextMs: nextMs === Number.POSITIVE_INFINITY ? undefined : nextMs }
+  return due
 }
