@@ -16,7 +16,7 @@ export interface AuthorityLinkDeps {
   readonly term: () => Term | undefined
 }
 
-/** Registers the link `sessions.authority` and the component `sessions`, and starts it. */
+/** Registers the link `sessions.authority` and the component `sessions`; start it once a term is known: waiting for the first is no failure. */
 export function createAuthorityLink({ mesh, hasRedis, term }: AuthorityLinkDeps): Link<Term> {
   const read = (): Term => {
     const known = term()
@@ -37,7 +37,7 @@ export function createAuthorityLink({ mesh, hasRedis, term }: AuthorityLinkDeps)
   }
   const guarantees = {
     deadlineMs: 1_000,
-    // Down only until the first beat was answered: who is sent traffic before that would refuse it.
+    // Not up only until the first beat was answered: who is sent traffic before that would refuse it.
     critical: true,
     fallback: FALLBACK,
     breaker: 'none',
@@ -46,7 +46,6 @@ export function createAuthorityLink({ mesh, hasRedis, term }: AuthorityLinkDeps)
   const link = mesh.link(NAME, adapter, guarantees, { name: 'sessions', kind: 'role' })
   mesh.use({ component: 'sessions', link: 'postgres.main', need: hasRedis ? 'soft' : 'hard' })
   if (hasRedis) mesh.use({ component: 'sessions', link: 'redis.main', need: 'soft' })
-  link.start()
   return link
 }
 

@@ -55,16 +55,21 @@ export function startAuthority(deps: AuthorityDeps): RunningAuthority {
       const tell = term.mode === 'redis' ? log.info : log.warn
       tell({ event: 'session.authority_moved', epoch: term.epoch, from: before.mode, to: term.mode })
     }
-    shown.wake()
     for (const listener of listeners) listener(term)
   }
   const began = (period: Period): void => tellBegun(deps, period)
   const beats = new AuthorityBeats(root, { env, log, link, nodeId, isServing, clock, sighting, began, took })
   // A term that this process can't hold (it lacks Redis) is known all the same: what else it does must not wait for sessions.
-  const shown = createAuthorityLink({ mesh, hasRedis, term: () => beats.held ?? beats.periods.newest })
+  const known = (): Term | undefined => beats.held ?? beats.periods.newest
+  const shown = createAuthorityLink({ mesh, hasRedis, term: known })
   const isDegraded = (): boolean => hasRedis && beats.held?.mode === 'postgres'
   measure(mesh, () => beats.held, isDegraded)
-  const loop = runBeats(root, beats, redis, () => showDegradation(shown, root, isDegraded()))
+  const show = async (): Promise<void> => {
+    if (known() === undefined) return
+    shown.start()
+    await showDegradation(shown, root, isDegraded())
+  }
+  const loop = runBeats(root, beats, redis, show)
   const term = (): Term => {
     if (beats.held !== undefined) return beats.held
     throw new RipstopError('NOT_READY', 'who has the authority over sessions is not known yet', { sent: 'no' })

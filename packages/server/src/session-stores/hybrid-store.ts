@@ -62,9 +62,6 @@ export function createHybridStore(deps: HybridDeps): SessionStore {
   }
 }
 
-/** A slow Postgres may hold up a creation in Redis for so long. */
-const KNOWN_MS = 250
-
 class HybridStore {
   readonly #deps: HybridDeps
   readonly #archive: SessionArchive
@@ -107,8 +104,7 @@ class HybridStore {
     if (session.epoch !== term.epoch) return { kind: 'fenced' } // HY3
     if (term.mode === 'redis') {
       // Redis forgets what ended and was drained, and may have lost more. With Postgres away the id, a UUID, is taken on trust.
-      using soon = ctx.within(KNOWN_MS)
-      const row = await unlessAway(readRow(this.#deps.link, soon, session))
+      const row = await unlessAway(readRow(this.#deps.link, ctx, session))
       if (row !== undefined) return { kind: 'exists' }
     }
     return this.#of(term).create(ctx, session, first)

@@ -1,3 +1,4 @@
+import { RipstopError } from '@ripstop/kernel'
 import { settle } from '@ripstop/kernel/testing'
 import { afterEach, expect, test } from 'vitest'
 import { readLine } from '#session-log'
@@ -129,6 +130,23 @@ test('TO3: while the store fails it asks ever less often, tells of it now and th
   await bench.clock.advance(1_100)
   expect(await fallsOf(bench, side, 1)).toHaveLength(1)
   expect(log.lines.some(({ event }) => event === 'sessions.timeouts_go_on')).toBe(true)
+})
+
+test('of a process that starts nothing is told; of one that is never ready it is', async () => {
+  const bench = createBench()
+  const side = bench.join()
+  let isReady = false
+  const claimDue: SessionStore['claimDue'] = (ctx, claim) =>
+    isReady ? side.store.claimDue(ctx, claim) : Promise.reject(new RipstopError('NOT_READY', 'it starts'))
+  const starting = startTimer(bench, side, { ...side.store, claimDue })
+  await bench.clock.advance(500)
+  isReady = true
+  await bench.clock.advance(2_000)
+  expect(starting.log.lines).toEqual([])
+  isReady = false
+  const { log } = startTimer(bench, side, { ...side.store, claimDue })
+  await bench.clock.advance(20_000)
+  expect(log.lines[0]).toMatchObject({ event: 'sessions.timeouts_failed', code: 'NOT_READY', failures: 8 })
 })
 
 test('TO3: what could not be committed is claimed again when its lease is over', async () => {

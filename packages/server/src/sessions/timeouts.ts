@@ -25,6 +25,8 @@ const LEASE_MS = 1_000
 const UNDER_WAY_MAX = 512
 const COMMAND_MS = 5_000
 const BACKOFF_MS = 50
+/** Some 3 s of them. */
+const STARTING_FAILURES = 8
 const BACKOFF_MS_MAX = 1_000
 
 export interface TimeoutsDeps {
@@ -52,6 +54,7 @@ class TimeoutTimer {
   readonly #running: Promise<void>
   readonly #hints: Disposable
   #failures = 0
+  #isTold = false
   /** When it asks next, server time; and what ends the wait for that. */
   #wakeMs = 0
   #wake: (() => void) | undefined
@@ -160,18 +163,20 @@ class TimeoutTimer {
     }
   }
 
-  /** Of a row of failures only some are told, ever fewer. */
+  /** Of a row of failures only some are told, ever fewer; and of NOT_READY none of the first, since a process that starts is not ready. */
   #tellFailure(error: unknown): void {
     this.#failures++
-    if ((this.#failures & (this.#failures - 1)) !== 0) return
+    const isStarting = hasCode(error, 'NOT_READY') && this.#failures < STARTING_FAILURES
+    if (isStarting || (this.#failures & (this.#failures - 1)) !== 0) return
     const code = isRipstopError(error) ? error.code : 'INTERNAL'
     const why = error instanceof RipstopError ? error.message : String(error)
+    this.#isTold = true
     this.#deps.log.warn({ event: 'sessions.timeouts_failed', code, why, failures: this.#failures })
   }
 
   #tellGoesOn(): void {
-    if (this.#failures === 0) return
-    this.#deps.log.info({ event: 'sessions.timeouts_go_on', failures: this.#failures })
+    if (this.#isTold) this.#deps.log.info({ event: 'sessions.timeouts_go_on', failures: this.#failures })
+    this.#isTold = false
     this.#failures = 0
   }
 }
