@@ -35,7 +35,7 @@ export const IMPORTS: readonly (readonly [area: RegExp, allowed: readonly string
 export const OUTPOSTS: readonly (readonly [folder: string, core: RegExp])[] = [
   ['packages/kernel/src/adapters/', /^\.\.\/\.\.\/[\w-]+\.ts$/],
   ['packages/audit/src/readers/', /^\.\.\/\.\.\/(facts|model|repository)\/[\w-]+\.ts$/],
-  ['packages/audit/src/rules/', /^\.\.\/\.\.\/(facts|model|program|repository|readers)\/[\w-]+\.ts$/],
+  ['packages/audit/src/rules/', /^\.\.\/\.\.\/(facts|model|program|repository|readers|system)\/[\w-]+\.ts$/],
 ]
 
 /** The server's modules, and whose doors each may use. What stands lower may not use what stands higher. */

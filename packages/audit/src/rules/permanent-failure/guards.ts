@@ -1,7 +1,7 @@
 // Guards: what a test comes to when a flag has a certain value, and which branches refuse by it.
 
-import type { Path, Value } from '../facts/facts.ts'
-import type { IndexedFile } from '../program/index.ts'
+import type { Path, Value } from '../../facts/facts.ts'
+import type { IndexedFile } from '../../program/index.ts'
 
 /** A field of a class, or a variable of the module (-1). */
 export interface Flag {

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { findAll } from '../findings/findings.ts'
-import { indexOf } from '../folder.fixture.ts'
-import { readFacts } from '../readers/read-facts.ts'
-import type { Repository } from '../repository/repository.ts'
+import { findAll } from '../../findings/findings.ts'
+import { indexOf } from '../../folder.fixture.ts'
+import { readFacts } from '../../readers/read-facts.ts'
+import type { Repository } from '../../repository/repository.ts'
 import { swallowedError } from './swallowed-error.ts'
 
 function found(source: string, file = 'src/a.ts'): readonly string[] {

@@ -3,9 +3,9 @@
 // that has a default already, may well be meant: those are for review. The ones of a file are one finding.
 //   FG1. A handler with anything in it, or a comment that says why it is empty, is not found.
 
-import type { Block, Call, FileFacts } from '../facts/facts.ts'
-import type { Repository } from '../repository/repository.ts'
-import type { Discovery, Rule } from './rule.ts'
+import type { Block, Call, FileFacts } from '../../facts/facts.ts'
+import type { Repository } from '../../repository/repository.ts'
+import type { Discovery, Rule } from '../rule.ts'
 
 /** What people call with the intention that it may fail. */
 const TIDYING =

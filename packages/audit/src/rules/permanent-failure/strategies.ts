@@ -1,8 +1,8 @@
 // Strategies that a client asks how long to wait before it connects again, and that answer "never".
 
-import type { Exit, Value } from '../facts/facts.ts'
-import type { IndexedFile } from '../program/index.ts'
-import type { Discovery } from './rule.ts'
+import type { Exit, Value } from '../../facts/facts.ts'
+import type { IndexedFile } from '../../program/index.ts'
+import type { Discovery } from '../rule.ts'
 
 const STRATEGY = /^(?:retryStrategy|retry_strategy|reconnectStrategy|clusterRetryStrategy|sentinelRetryStrategy)$/
 const DEPTH_MAX = 4

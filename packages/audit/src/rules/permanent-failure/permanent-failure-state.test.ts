@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { readPython } from '../readers/python/index.ts'
-import { readTypeScript } from '../readers/typescript/index.ts'
-import type { Repository } from '../repository/repository.ts'
+import { readPython } from '../../readers/python/index.ts'
+import { readTypeScript } from '../../readers/typescript/index.ts'
+import type { Repository } from '../../repository/repository.ts'
 import { permanentFailureState } from './permanent-failure-state.ts'
 
 /** `tier line` of what is found in these files. */

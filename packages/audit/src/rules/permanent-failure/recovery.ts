@@ -1,8 +1,8 @@
 // Ways back: is a function run again while the process lives, or at start-up only?
 
-import type { Assignment, Call } from '../facts/facts.ts'
-import type { IndexedFile, Program } from '../program/index.ts'
-import type { Refusal } from './permanent-failure-guards.ts'
+import type { Assignment, Call } from '../../facts/facts.ts'
+import type { IndexedFile, Program } from '../../program/index.ts'
+import type { Refusal } from './guards.ts'
 
 const STARTING =
   /^[_#]*(?:async_?|safe_?|try_?)?(?:init|start|set_?up|connect|open|create|load|boot|main|configure|establish|lifespan|prepare|on_?start|before_?start|on_?module_?init|__init__|__new__|__post_init__|constructor|check_|validate_)/i

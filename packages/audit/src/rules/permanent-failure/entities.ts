@@ -1,11 +1,11 @@
 // Work and connections that are marked as failed for good: after the last attempt with no place where such work is kept, or in an error path of a class whose
 // way of reconnecting ends in something that is not implemented.
 
-import type { Assignment, Value } from '../facts/facts.ts'
-import type { IndexedFile, Program } from '../program/index.ts'
-import { heldBy } from './permanent-failure-guards.ts'
-import { nameOf } from './permanent-failure-recovery.ts'
-import type { Discovery } from './rule.ts'
+import type { Assignment, Value } from '../../facts/facts.ts'
+import type { IndexedFile, Program } from '../../program/index.ts'
+import type { Discovery } from '../rule.ts'
+import { heldBy } from './guards.ts'
+import { nameOf } from './recovery.ts'
 
 const FAILED = /^(?:failed|dead|abandoned|permanently_failed|given_up)$/
 const STATUS = /\.(?:status|state)$/

@@ -3,12 +3,12 @@
 //   JN3. A state is found only where an error sets it, something refuses by it, and no write back is reached outside of start-up; a write back by a loop that
 //        waits, a callback, a clock, or a request keeps it silent.
 
-import { programOf } from '../program/index.ts'
-import type { Repository } from '../repository/repository.ts'
-import { stuckEntities } from './permanent-failure-entities.ts'
-import { stuckFlags } from './permanent-failure-flags.ts'
-import { endedStrategies } from './permanent-failure-strategies.ts'
-import type { Discovery, Rule } from './rule.ts'
+import { programOf } from '../../program/index.ts'
+import type { Repository } from '../../repository/repository.ts'
+import type { Discovery, Rule } from '../rule.ts'
+import { stuckEntities } from './entities.ts'
+import { stuckFlags } from './flags.ts'
+import { endedStrategies } from './strategies.ts'
 
 export const permanentFailureState: Rule = {
   meta: {

@@ -1,10 +1,10 @@
 // Flags and clients: set in an error path (or by a shutdown), refused by, and never set back.
 
-import type { Assignment, Value } from '../facts/facts.ts'
-import type { IndexedFile, Program } from '../program/index.ts'
-import { type Flag, type Held, heldBy, type Refusal, refusals } from './permanent-failure-guards.ts'
-import { isStarting, isStopping, isWayBack, nameOf } from './permanent-failure-recovery.ts'
-import type { Discovery } from './rule.ts'
+import type { Assignment, Value } from '../../facts/facts.ts'
+import type { IndexedFile, Program } from '../../program/index.ts'
+import type { Discovery } from '../rule.ts'
+import { type Flag, type Held, heldBy, type Refusal, refusals } from './guards.ts'
+import { isStarting, isStopping, isWayBack, nameOf } from './recovery.ts'
 
 /** Words for a state that refuses. */
 const REFUSING = /^(?:open|opened|failed|dead|disabled|unavailable|broken|error|errored|down|tripped)$/

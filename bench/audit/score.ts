@@ -1,0 +1,40 @@
+// `RIPSTOP_CORPUS=folder node bench/audit/score.ts [RULE …]`: what is found and missed of the corpus, row by row, and what else these rules say there.
+
+import { join } from 'node:path'
+import { systemClock } from '@ripstop/kernel'
+import { RULES } from '../../packages/audit/src/rules/index.ts'
+import { scan } from '../../packages/audit/src/scan.ts'
+import { nameOf, readCorpus, type Spot, score } from './corpus.ts'
+
+const folder = process.env.RIPSTOP_CORPUS
+const systems = readCorpus(folder)
+if (folder === undefined || systems === undefined) throw new Error('RIPSTOP_CORPUS names no folder with seed.json')
+const asked = process.argv.slice(2)
+const rules = asked.length === 0 ? RULES : RULES.filter(({ meta }) => asked.includes(meta.id))
+const spots = new Map<string, readonly Spot[]>()
+for (const system of systems) {
+  const { findings, brokenRules } = scan(join(folder, nameOf(system)), { clock: systemClock, rules })
+  for (const { rule, message } of brokenRules) console.log(`BROKEN ${rule}: ${message}`)
+  spots.set(
+    nameOf(system),
+    findings.flatMap(({ rule, tier, evidence }) =>
+      evidence.flatMap(({ loc }) => (loc === undefined ? [] : [{ rule, tier, ...loc }])),
+    ),
+  )
+}
+const { rows, false: wrong, broken } = score(systems, spots)
+const wanted = rows.filter(({ row }) => asked.length === 0 || asked.includes(row.rule))
+for (const { system, row, spot } of wanted)
+  console.log(`${spot === undefined ? 'MISSED' : spot.tier.padEnd(6)} ${row.rule} ${system} ${row.file}:${row.line}`)
+for (const { rule, tier, system, file, line } of wrong) console.log(`FALSE ${tier} ${rule} ${system} ${file}:${line}`)
+for (const { row, system } of broken) console.log(`NEGATIVE ${row.rule} ${system} ${row.file}:${row.line}: ${row.why}`)
+const hit = wanted.filter(({ spot }) => spot !== undefined).length
+console.log(
+  `${hit} of ${wanted.length} rows, ${wrong.length} false in exhaustive pairs, ${broken.length} negatives broken`,
+)
+for (const [system, found] of spots) {
+  const own = found.filter(({ rule }) => asked.length === 0 || asked.includes(rule))
+  if (asked.length > 0)
+    for (const { rule, tier, file, line } of own) console.log(`  ${system} ${tier} ${rule} ${file}:${line}`)
+  console.log(`${system}: ${own.length} places`)
+}

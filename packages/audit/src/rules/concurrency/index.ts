@@ -1,0 +1,5 @@
+// The rules of concurrency.
+
+import type { Rule } from '../rule.ts'
+
+export const concurrencyRules: readonly Rule[] = []

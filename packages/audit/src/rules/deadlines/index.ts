@@ -1,0 +1,5 @@
+// The rules of deadlines.
+
+import type { Rule } from '../rule.ts'
+
+export const deadlinesRules: readonly Rule[] = []

@@ -1,0 +1,5 @@
+// The rules of documents.
+
+import type { Rule } from '../rule.ts'
+
+export const documentsRules: readonly Rule[] = []

@@ -1,0 +1,5 @@
+// The rules of lifecycle.
+
+import type { Rule } from '../rule.ts'
+
+export const lifecycleRules: readonly Rule[] = []

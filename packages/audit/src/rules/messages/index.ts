@@ -1,0 +1,5 @@
+// The rules of messages.
+
+import type { Rule } from '../rule.ts'
+
+export const messagesRules: readonly Rule[] = []

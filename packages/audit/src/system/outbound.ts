@@ -1,0 +1,59 @@
+// Calls that leave the process: over HTTP, RPC, to databases, caches and brokers; and the clients that they are made with. What is known of a library (its
+// defaults, how it says no) comes from the knowledge base; what a call or its client overrides comes from facts, through wrappers and configured instances.
+
+import type { SystemLink } from '../model/graph.ts'
+import type { CallSite } from '../program/index.ts'
+import type { Repository } from '../repository/repository.ts'
+
+export type Deadline =
+  /** Set here, or where its client is made; `ms` undefined: set to something that is not known. */
+  | { readonly state: 'present'; readonly ms: number | undefined; readonly site: CallSite }
+  /** Nothing is set, and the library has one of its own. */
+  | { readonly state: 'default'; readonly ms: number; readonly source: string }
+  /** Nothing is set and the library has none (or one so long that nobody waits for it). */
+  | { readonly state: 'absent'; readonly why: string; readonly source: string }
+  /** Something could not be seen: a spread, a client from elsewhere. */
+  | { readonly state: 'unknown' }
+
+/** Something that calls are made with: a pool, an engine, `axios.create(…)`, a Redis connection. */
+export interface OutboundClient {
+  readonly site: CallSite
+  readonly library: string
+  readonly kind: SystemLink['kind']
+  readonly deadline: Deadline
+  /** Where it leads, as far as it is told: a URL's host, or the environment variable that it comes from. */
+  readonly target: string | undefined
+}
+
+export interface Outbound {
+  readonly site: CallSite
+  readonly library: string
+  readonly kind: SystemLink['kind']
+  readonly effect: 'read' | 'write' | 'unknown'
+  readonly deadline: Deadline
+  /** How the far end's refusal (4xx, 5xx) reaches the caller: thrown, or as an answer that has to be looked at. */
+  readonly refusal: 'throws' | 'answers'
+  readonly target: string | undefined
+  /** Undefined: made by the library as it is, or not known. */
+  readonly client: OutboundClient | undefined
+}
+
+export interface OutboundCalls {
+  readonly calls: readonly Outbound[]
+  readonly clients: readonly OutboundClient[]
+  /** Of a call of facts: what leaves the process there. */
+  at(site: CallSite): Outbound | undefined
+}
+
+const KEPT = new WeakMap<Repository, OutboundCalls>()
+
+/** Found once for a repository, and kept. */
+export function outboundOf(repository: Repository): OutboundCalls {
+  const kept = KEPT.get(repository) ?? findOutbound(repository)
+  KEPT.set(repository, kept)
+  return kept
+}
+
+function findOutbound(_repository: Repository): OutboundCalls {
+  return { calls: [], clients: [], at: () => undefined }
+}
