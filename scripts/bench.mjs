@@ -47,6 +47,7 @@ const ORDER = [
   'amplification',
   'start',
   'interference',
+  'audit',
 ]
 const results = ORDER.map((name) => join(bench, 'results', `${name}.md`)).filter((file) => existsSync(file))
 const head = `# Results

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { systemClock } from '@ripstop/kernel'
 import { RULES } from '../../packages/audit/src/rules/index.ts'
 import { scan } from '../../packages/audit/src/scan.ts'
-import { nameOf, readCorpus, type Spot, score } from './corpus.ts'
+import { nameOf, readCorpus, type Spot, score } from '../../tests/audit/corpus.ts'
 
 const folder = process.env.RIPSTOP_CORPUS
 const systems = readCorpus(folder)
