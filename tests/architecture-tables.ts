@@ -23,7 +23,7 @@ export const IMPORTS: readonly (readonly [area: RegExp, allowed: readonly string
   [
     /^packages\/server\//,
     ['node:', '@ripstop/kernel', '@ripstop/kernel/postgres', '@ripstop/kernel/redis', '@ripstop/kernel/http']
-      .concat(['@ripstop/kernel/websocket', '@ripstop/protocol', '@ripstop/faults'])
+      .concat(['@ripstop/kernel/websocket', '@ripstop/protocol', '@ripstop/faults', '@ripstop/audit'])
       .concat(['@ripstop/protocol/sessions', '@ripstop/protocol/time-sync'])
       .concat(['fastify', 'ioredis', 'pg', 'pino', 'undici', 'ws', 'yaml', 'zod'])
       .concat(['ajv', 'ajv/dist/2020.js', 're2js', 'ajv-formats/dist/formats.js'])
@@ -168,7 +168,11 @@ export const AMBIENT: readonly {
   },
   { what: 'chance', pattern: /\bMath\.random\b|\brandomUUID\b/, homes: ['packages/kernel/src/ids.ts'] },
   { what: 'timers', pattern: /(?<![.\w])set(Timeout|Interval)\b/, homes: ['packages/kernel/src/clock.ts'] },
-  { what: 'the environment', pattern: /\bprocess\.env\b/, homes: ['packages/server/src/main.ts'] },
+  {
+    what: 'the environment',
+    pattern: /\bprocess\.env\b/,
+    homes: ['packages/server/src/main.ts', 'packages/audit/src/main.ts'],
+  },
 ]
 
 /** Not tests, but only there for tests. */

@@ -1,9 +1,10 @@
 // What a stranger gets: the packed kernel and faults, installed together into an empty folder without a registry, and a
 // program that links through a fault proxy, breaks it and sees it heal; and the sdk, alone, which verifies a webhook, or with what
-// sessions need.
+// sessions need; and the auditor, by npx.
+//   PK1. The auditor's one tarball holds all of Ripstop that it needs, and runs without the server.
 
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -89,19 +90,25 @@ await api.get('x').catch((error) => console.log(error.code, error.sent))
 
 /** Packs, installs without a registry in an empty folder, and runs a program there; gives what it says. */
 function runPacked(names: readonly string[], program: string, more: readonly string[] = []): string {
+  return inPacked(names, more, (folder) => {
+    writeFileSync(join(folder, 'program.js'), program)
+    return execFileSync(process.execPath, ['program.js'], { cwd: folder, encoding: 'utf8', timeout: 20_000 })
+  })
+}
+
+function inPacked(names: readonly string[], more: readonly string[], run: (folder: string) => string): string {
   const folder = mkdtempSync(join(tmpdir(), 'ripstop-packed-'))
   try {
     const out = execFileSync(process.execPath, [join(ROOT, 'scripts', 'pack.mjs'), folder, ...names], {
       encoding: 'utf8',
     })
     writeFileSync(join(folder, 'package.json'), '{ "private": true, "type": "module" }')
-    writeFileSync(join(folder, 'program.js'), program)
     const tarballs = out.trim().split('\n')
     execFileSync('npm', ['install', '--offline', '--no-audit', '--no-fund', ...tarballs, ...more], {
       cwd: folder,
       stdio: 'pipe',
     })
-    return execFileSync(process.execPath, ['program.js'], { cwd: folder, encoding: 'utf8', timeout: 20_000 })
+    return run(folder)
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
@@ -122,3 +129,26 @@ test('the packed sdk follows sessions with the packed kernel and protocol beside
   const zod = join(ROOT, 'node_modules', 'zod')
   expect(runPacked(['kernel', 'protocol', 'sdk'], FOLLOWER, [zod])).toBe('connecting\nLINK_LOST maybe\n')
 }, 60_000)
+
+test('PK1: the packed auditor runs by npx in an empty folder, on threads and from its cache', () => {
+  const parsers = ['oxc-parser', 'yaml'].map((name) => join(ROOT, 'node_modules', name))
+  const said = inPacked(['audit'], parsers, (folder) => {
+    mkdirSync(join(folder, 'system'))
+    writeFileSync(
+      join(folder, 'system', 'store.js'),
+      'export async function save() {\n  try {\n    await put(1)\n  } catch {}\n}\n',
+    )
+    // Enough for threads.
+    for (let index = 0; index < 20; index++)
+      writeFileSync(join(folder, 'system', `${index}.ts`), `export const name${index} = 'some text'\n`.repeat(4_000))
+    const audit = () =>
+      spawnSync('npx', ['--offline', 'ripstop-audit', 'system', '--cache', 'kept', '--format', 'json'], {
+        cwd: folder,
+        encoding: 'utf8',
+      })
+    const [first, second] = [audit(), audit()]
+    const { findings, coverage } = JSON.parse(first.stdout)
+    return `${first.status} ${findings[0].rule} ${coverage.languages.length} ${second.status} ${/nothing has changed/.test(second.stderr)}`
+  })
+  expect(said).toBe('1 swallowed-error 2 1 true')
+}, 120_000)

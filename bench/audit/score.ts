@@ -13,7 +13,7 @@ const asked = process.argv.slice(2)
 const rules = asked.length === 0 ? RULES : RULES.filter(({ meta }) => asked.includes(meta.id))
 const spots = new Map<string, readonly Spot[]>()
 for (const system of systems) {
-  const { findings, brokenRules } = scan(join(folder, nameOf(system)), { clock: systemClock, rules })
+  const { findings, brokenRules } = await scan(join(folder, nameOf(system)), { clock: systemClock, rules })
   for (const { rule, message } of brokenRules) console.log(`BROKEN ${rule}: ${message}`)
   spots.set(
     nameOf(system),

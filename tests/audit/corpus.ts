@@ -54,7 +54,7 @@ export const MENDED: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** Lines of a claim and of what was found may differ by so much: decorators, the line of a call's options. */
-export const LINES_APART_MAX = 3
+export const LINES_APART_MAX = 1
 
 export function nameOf({ repo, commit }: System): string {
   return `${repo.split('/')[1]}-${commit.slice(0, 8)}`
@@ -89,7 +89,9 @@ export function score(systems: readonly System[], spots: ReadonlyMap<string, rea
     for (const row of each.findings) rows.push({ system, row, spot: nearest(row) })
     for (const row of each.negatives) {
       const spot = nearest(row)
-      if (spot !== undefined) broken.push({ system, row, spot })
+      // What is right about the line beside it says nothing of this one.
+      const isOfARow = each.findings.some((other) => spot?.line === other.line && matches(other, spot))
+      if (spot !== undefined && !isOfARow) broken.push({ system, row, spot })
     }
     for (const pair of each.exhaustive ?? []) {
       pairs.add(`${system} ${pair}`)

@@ -4,13 +4,21 @@
 import { auditError } from './codes.ts'
 import { FORMATS, type Format } from './reports/formats.ts'
 
-export const USAGE = `ripstop-audit DIR [--format md,html,json,sarif,junit] [--out FILE] [--baseline REPORT.json]
+/** Of this program, or of `ripstop audit`. */
+export function usageOf(program: string): string {
+  return USAGE.replaceAll('ripstop-audit', program)
+}
+
+const USAGE = `ripstop-audit DIR [--format md,html,json,sarif,junit] [--out FILE] [--baseline REPORT.json]
+ripstop-audit --mesh URL              the same of a running mesh, from its own graph (RIPSTOP_KEY: an API key that may read it)
 ripstop-audit diff A.json B.json     what appeared, grew and went between two JSON reports
 ripstop-audit explain RULE           why a rule exists, and what mends it; without RULE: all of them
 ripstop-audit readiness RESULTS      a readiness report (md, json) from a file of test results
     --format   one or more; default md. Without --out they are printed
     --out      where to write; with several formats, each gets its own ending
     --baseline an earlier JSON report: only what is new or worse counts for the exit code
+    --cache    folder for what was read, so that the next time is faster; default ~/.cache/ripstop. --no-cache: none
+    --timings  says how long every reader and rule took
 exit: 0 nothing strong, 1 something strong, 2 the command was wrong, a rule broke, or nothing was read
 `
 
@@ -18,11 +26,22 @@ export type Command =
   | { readonly kind: 'help' }
   | { readonly kind: 'version' }
   | {
+      readonly kind: 'mesh'
+      readonly address: string
+      readonly formats: readonly Format[]
+      readonly out: string | undefined
+      readonly baseline: string | undefined
+    }
+  | {
       readonly kind: 'audit'
       readonly target: string
       readonly formats: readonly Format[]
       readonly out: string | undefined
       readonly baseline: string | undefined
+      /** Undefined: where this user's caches are. */
+      readonly cache: string | undefined
+      readonly isCached: boolean
+      readonly isTimed: boolean
     }
   | { readonly kind: 'diff'; readonly before: string; readonly after: string }
   | {
@@ -33,17 +52,24 @@ export type Command =
     }
   | { readonly kind: 'explain'; readonly rule: string | undefined }
 
-const OPTIONS = ['--format', '--out', '--baseline'] as const
+const OPTIONS = ['--format', '--out', '--baseline', '--cache', '--mesh'] as const
+const FLAGS = ['--no-cache', '--timings']
 type Option = (typeof OPTIONS)[number]
 
 /** AX5. */
 export function parseArguments(args: readonly string[]): Command {
   if (args.includes('--help') || args.includes('-h')) return { kind: 'help' }
   if (args.includes('--version')) return { kind: 'version' }
-  const { words, options } = split(args)
+  const { words, options, flags } = split(args)
   const [first, ...rest] = words
   const formats = parseFormats(options.get('--format'))
   const out = options.get('--out')
+  const baseline = options.get('--baseline')
+  const address = options.get('--mesh')
+  if (address !== undefined) {
+    if (first !== undefined) throw usage(`a mesh or a folder, not both: ${first} is too much`)
+    return { kind: 'mesh', address, formats, out, baseline }
+  }
   switch (first) {
     case undefined:
       throw usage('name the folder to audit')
@@ -62,20 +88,35 @@ export function parseArguments(args: readonly string[]): Command {
     }
     default:
       exactly(rest, 0, `one folder at a time: ${rest.join(' ')} is too much`)
-      return { kind: 'audit', target: first, formats, out, baseline: options.get('--baseline') }
+      return {
+        kind: 'audit',
+        target: first,
+        formats,
+        out,
+        baseline,
+        cache: options.get('--cache'),
+        isCached: !flags.has('--no-cache'),
+        isTimed: flags.has('--timings'),
+      }
   }
 }
 
 function split(args: readonly string[]): {
   readonly words: readonly string[]
   readonly options: ReadonlyMap<Option, string>
+  readonly flags: ReadonlySet<string>
 } {
   const words: string[] = []
   const options = new Map<Option, string>()
+  const flags = new Set<string>()
   for (let at = 0; at < args.length; at++) {
     const arg = args[at] as string
     if (!arg.startsWith('--')) {
       words.push(arg)
+      continue
+    }
+    if (FLAGS.includes(arg)) {
+      flags.add(arg)
       continue
     }
     const [name = '', ...inline] = arg.split('=')
@@ -85,7 +126,7 @@ function split(args: readonly string[]): {
     if (value === undefined || value === '') throw usage(`${name} needs a value`)
     options.set(option, value)
   }
-  return { words, options }
+  return { words, options, flags }
 }
 
 function parseFormats(text: string | undefined): readonly Format[] {

@@ -10,6 +10,11 @@ const AUDIT_CODES = {
     retry: false,
     fix: 'Name a folder or a file that exists and that may be read; nothing was audited.',
   },
+  AUDIT_MESH_UNREADABLE: {
+    http: 502,
+    retry: true,
+    fix: 'Name the address of a running mesh with `--mesh`; where it asks for a key, RIPSTOP_KEY is one that may read it.',
+  },
   AUDIT_REPORT_INVALID: {
     http: 400,
     retry: false,

@@ -4,11 +4,14 @@
 //   AX3. Reports go to stdout or to files, and nothing else does; progress and words go to stderr.
 //   AX4. What was not read, and what a format could not hold, is said on stderr whatever the formats.
 
-import type { Clock } from '@ripstop/kernel'
-import { type Command, parseArguments, USAGE } from './arguments.ts'
+import { type Command, parseArguments, usageOf } from './arguments.ts'
+import { audit } from './audit.ts'
+import { cachePlace } from './cache/place.ts'
 import { auditError } from './codes.ts'
 import { type Comparable, compare } from './findings/comparison.ts'
-import { buildReport } from './reports/build.ts'
+import type { Io } from './io.ts'
+import { auditMesh } from './mesh/audit-mesh.ts'
+import { createProgress } from './progress.ts'
 import { explainRule, listRules } from './reports/explain.ts'
 import { showPlace } from './reports/figure.ts'
 import { ENDINGS, type Format, render } from './reports/formats.ts'
@@ -17,33 +20,23 @@ import { readinessOf, renderReadiness } from './reports/readiness.ts'
 import type { Report } from './reports/report.ts'
 import { parseResults } from './reports/results.ts'
 import { RULES, ruleById } from './rules/index.ts'
-import { scan } from './scan.ts'
-
-export interface Io {
-  readonly clock: Pick<Clock, 'wallMs'>
-  readonly version: string
-  readonly out: (text: string) => void
-  /** Progress and words. */
-  readonly say: (text: string) => void
-  readonly readText: (path: string) => string
-  readonly writeText: (path: string, text: string) => void
-}
+import { createTimings, formatTimings } from './timings.ts'
 
 /** AX2. Never throws: what is wrong is said. */
-export function runCommand(args: readonly string[], io: Io): number {
+export async function runCommand(args: readonly string[], io: Io): Promise<number> {
   try {
-    return run(parseArguments(args), io)
+    return await run(parseArguments(args), io)
   } catch (error) {
     const { code = 'INTERNAL', message = '' } = error instanceof Error ? (error as Error & { code?: string }) : {}
-    io.say(`${code}: ${message}\n${code === 'AUDIT_USAGE' ? `\n${USAGE}` : ''}`)
+    io.say(`${code}: ${message}\n${code === 'AUDIT_USAGE' ? `\n${usageOf(io.program)}` : ''}`)
     return 2
   }
 }
 
-function run(command: Command, io: Io): number {
+async function run(command: Command, io: Io): Promise<number> {
   switch (command.kind) {
     case 'help':
-      io.out(USAGE)
+      io.out(usageOf(io.program))
       return 0
     case 'version':
       io.out(`${io.version}\n`)
@@ -54,8 +47,9 @@ function run(command: Command, io: Io): number {
       return diff(command, io)
     case 'readiness':
       return readiness(command, io)
+    case 'mesh':
     case 'audit':
-      return audit(command, io)
+      return await auditAnything(command, io)
     default:
       return command satisfies never
   }
@@ -96,11 +90,13 @@ function isStrong({ tier, suppressed }: Comparable): boolean {
   return tier !== 'review' && suppressed === undefined
 }
 
-function audit({ target, formats, out, baseline }: Command & { readonly kind: 'audit' }, io: Io): number {
+type AuditCommand = Command & { readonly kind: 'audit' | 'mesh' }
+
+async function auditAnything(command: AuditCommand, io: Io): Promise<number> {
+  const { formats, out, baseline } = command
   // Read first: a baseline that can't be read must not cost the time of a scan.
   const past = baseline === undefined ? undefined : parseReport(io.readText(baseline), baseline).findings
-  const scanned = scan(target, { clock: io.clock, progress: (what) => io.say(`${what}\n`) })
-  const report = buildReport(scanned, io.version)
+  const report = command.kind === 'mesh' ? await reportMesh(command.address, io) : await reportFolder(command, io)
   for (const format of formats) write(report, format, out, formats.length > 1, io)
   sayCoverage(report, io)
   const { figures, coverage, grade } = report
@@ -110,6 +106,29 @@ function audit({ target, formats, out, baseline }: Command & { readonly kind: 'a
   const counted = past === undefined ? report.findings : worse(past, report.findings, io)
   if (coverage.brokenRules.length > 0 || grade === null) return 2
   return counted.some(isStrong) ? 1 : 0
+}
+
+function reportMesh(address: string, { clock, version, env }: Io): Promise<Report> {
+  return auditMesh(address, { clock, version, key: env.RIPSTOP_KEY })
+}
+
+async function reportFolder(command: AuditCommand & { readonly kind: 'audit' }, io: Io): Promise<Report> {
+  const timings = createTimings(io.clock)
+  const progress = createProgress(io.say, io.isWatched, io.clock)
+  const { report, isFromCache } = await audit(command.target, {
+    clock: io.clock,
+    version: io.version,
+    cachePath: command.isCached ? (command.cache ?? cachePlace(io.env, process.platform)) : undefined,
+    progress: progress.step,
+    problem: (what) => {
+      progress.clear()
+      io.say(`${what}\n`)
+    },
+    timings,
+  }).finally(progress.clear)
+  if (isFromCache) io.say('nothing has changed since the last audit: this is its report\n')
+  if (command.isTimed) io.say(formatTimings(timings))
+  return report
 }
 
 function worse(past: readonly Comparable[], now: Report['findings'], io: Io): Report['findings'] {

@@ -1,23 +1,37 @@
 // A scan: from a folder to everything that reports are made of. Nothing of the folder is executed, and nothing outside of it is read.
 //   AX1. Whatever lies in the folder, the scan ends with what could be read and the names of what could not.
 
+import { availableParallelism } from 'node:os'
 import type { Clock } from '@ripstop/kernel'
 import { type Found, findAll } from './findings/findings.ts'
 import { buildGraph } from './graph/build.ts'
-import { readFacts } from './readers/read-facts.ts'
+import { programOf } from './program/index.ts'
 import type { Configuration } from './repository/configuration.ts'
 import { createFileIndex } from './repository/file-index.ts'
 import { readConfiguration } from './repository/read-configuration.ts'
 import type { Repository, Unread } from './repository/repository.ts'
-import { walk } from './repository/walk.ts'
+import { type Walked, walk } from './repository/walk.ts'
 import { RULES } from './rules/index.ts'
 import type { Rule } from './rules/rule.ts'
+import { hashOf } from './sources/read-one.ts'
+import { type KeptFacts, readSources } from './sources/read-sources.ts'
+import { entriesOf } from './system/entries.ts'
+import { outboundOf } from './system/outbound.ts'
+import { createTimings, type Timings } from './timings.ts'
+
+/** More of them take more memory than they save time. */
+const THREADS_MAX = 4
+const DETAIL_MAX = 200
 
 export interface ScanOptions {
-  readonly clock: Pick<Clock, 'wallMs'>
+  readonly clock: Clock
   readonly rules?: readonly Rule[]
-  /** What is being done, for people who wait. */
-  readonly progress?: (what: string) => void
+  /** What is being done, for people who wait; with how far it is. */
+  readonly progress?: (what: string, howFar?: string) => void
+  /** How many read sources: as many as there are cores, up to THREADS_MAX. */
+  readonly threads?: number
+  readonly kept?: KeptFacts | undefined
+  readonly timings?: Timings
 }
 
 export interface Scan extends Found {
@@ -25,27 +39,61 @@ export interface Scan extends Found {
   readonly rules: readonly Rule[]
   /** When, for the report. */
   readonly wallMs: number
+  /** Every file of which anything was read, and the hash of what was; undefined: nothing, or different things. */
+  readonly reads: ReadonlyMap<string, string | undefined>
 }
 
 /** Throws AUDIT_TARGET_INVALID where there is nothing to read; nothing else. */
-export function scan(target: string, { clock, rules = RULES, progress = () => {} }: ScanOptions): Scan {
+export function scan(target: string, options: ScanOptions): Promise<Scan> {
+  return scanWalked(walk(target), options)
+}
+
+export async function scanWalked(walked: Walked, options: ScanOptions): Promise<Scan> {
+  const { clock, rules = RULES, progress = () => {}, timings = createTimings(clock) } = options
   const wallMs = clock.wallMs()
-  progress('walking')
-  const walked = walk(target)
-  const files = createFileIndex(walked)
-  const { facts, unread } = readFacts(files, (done, all) => progress(`reading sources: ${done} of ${all}`))
-  progress('reading configuration')
-  const configuration = readConfiguration(files)
-  const repository: Repository = {
-    root: walked.root,
-    files,
-    facts,
-    configuration,
-    graph: buildGraph(configuration),
-    unread: [...walked.unread, ...unread, ...problemsOf(configuration)],
+  const reads = new Map<string, string | undefined>()
+  const onRead = (path: string, hash: string | undefined): void => {
+    reads.set(path, reads.has(path) && reads.get(path) !== hash ? undefined : hash)
   }
+  const sources = await readSources(walked, {
+    clock,
+    threads: options.threads ?? Math.min(availableParallelism(), THREADS_MAX),
+    kept: options.kept,
+    progress: (done, all) => progress('reading sources', `${done} of ${all}`),
+    took: (reader, ms) => timings.add('reader', reader, ms),
+  })
+  for (const [path, hash] of sources.hashes) onRead(path, hash)
+  progress('reading configuration')
+  const files = createFileIndex(walked, (path, bytes) => onRead(path, bytes && hashOf(bytes)))
+  const unread = new Map<string, Unread>()
+  const configuration = readConfiguration(files, {
+    tell: (path, problem) => unread.set(path, { path, why: 'broken syntax', detail: problem.slice(0, DETAIL_MAX) }),
+    measure: (reader, read) => timings.time('reader', reader, read),
+    facts: sources.facts,
+  })
+  const graph = timings.time('shared', 'graph', () => buildGraph(configuration, files))
+  const { root } = walked
+  programOf(sources.facts, configuration.moduleNames)
+  const all = [...walked.unread, ...sources.unread, ...unread.values(), ...problemsOf(configuration)]
+  const repository: Repository = { root, files, facts: sources.facts, configuration, graph, unread: all }
+  if (rules.length > 0) findShared(repository, timings)
   progress(`applying ${rules.length} rules`)
-  return { ...findAll(rules, repository, wallMs), repository, rules, wallMs }
+  const found = findAll(rules, repository, wallMs, (rule, run) => timings.time('rule', rule, run))
+  return { ...found, repository, rules, wallMs, reads }
+}
+
+/** What many rules ask for, found before them so that no rule is charged with it. One that fails is told by the rules that need it. */
+function findShared(repository: Repository, timings: Timings): void {
+  for (const [name, find] of [
+    ['calls that leave the process', outboundOf],
+    ['entries', entriesOf],
+  ] as const) {
+    try {
+      timings.time('shared', name, () => find(repository))
+    } catch {
+      // It is asked for again, by the rules: each that can't do without it is told as broken.
+    }
+  }
 }
 
 /** What compose files name and is not there, or can't be merged. */

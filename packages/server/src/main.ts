@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandDoc>>> = {
   events: async () => (await import('./cli/events.ts')).events,
   webhooks: async () => (await import('./cli/webhooks.ts')).webhooks,
   inbound: async () => (await import('./cli/inbound.ts')).inbound,
+  audit: async () => (await import('./cli/audit.ts')).audit,
 }
 
 /** What a role's process is started with: the same door as ours, which keeps compiled code between starts. */

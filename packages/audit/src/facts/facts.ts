@@ -51,6 +51,8 @@ export interface FunctionFacts {
   readonly kind: 'function' | 'method' | 'constructor' | 'getter' | 'setter' | 'arrow' | 'lambda'
   readonly isStatic: boolean
   readonly params: readonly string[]
+  /** What the parameters were annotated as, if that is imported; null: nothing, or no name. Absent: none is. */
+  readonly types?: readonly (Path | null)[]
   /** Decorators as calls are written: `app.get('/x')`, `Cron('* * * * *')`. */
   readonly decorators: readonly Call[]
 }
@@ -76,6 +78,8 @@ export type Value =
       readonly kind: 'object'
       readonly entries: readonly (readonly [name: string, Value])[]
       readonly hasSpread: boolean
+      /** What is mixed in: `existing` of `{ ...existing, name }`. Absent: nothing is. */
+      readonly spreads?: readonly Value[]
     }
   | { readonly kind: 'list'; readonly items: readonly Value[]; readonly hasSpread: boolean }
   | { readonly kind: 'function'; readonly block: number }
@@ -110,6 +114,8 @@ export interface Assignment extends Place {
   readonly value: Value
   /** `const`, `let`, class field, parameter default: it comes into being here. */
   readonly isDeclaration: boolean
+  /** Class fields: what they were annotated as, if that is imported. */
+  readonly type?: Path
 }
 
 export interface Exit extends Place {

@@ -22,6 +22,7 @@ function repositoryOf(files: Readonly<Record<string, string>>): Repository {
       manifests: [],
       schemas: [],
       openapi: [],
+      moduleNames: [],
     },
     graph: { components: [], links: [] },
     unread: [],

@@ -24,20 +24,28 @@ interface Group {
   readonly suppressed: Suppressed | undefined
 }
 
-/** Runs the rules. `wallMs`: the day, for suppressions that end. */
-export function findAll(rules: readonly Rule[], repository: Repository, wallMs: number): Found {
+/** Runs the rules. `wallMs`: the day, for suppressions that end. `measure` is put around every rule. */
+export function findAll(
+  rules: readonly Rule[],
+  repository: Repository,
+  wallMs: number,
+  measure: (rule: string, run: () => void) => void = (_rule, run) => run(),
+): Found {
   const suppressions = readSuppressions(repository.files, wallMs)
   const brokenRules: { rule: string; message: string }[] = []
   const groups = new Map<string, Group>()
   for (const { meta, run } of rules) {
-    let count = 0
     try {
-      for (const discovery of run(repository)) {
-        if (++count > DISCOVERIES_MAX) throw new Error(`more than ${DISCOVERIES_MAX} discoveries: the rest is missing`)
-        const loc = discovery.evidence[0]?.loc
-        const suppressed = loc === undefined ? undefined : suppressions.find(meta.id, loc.file, loc.line)
-        addTo(groups, meta, discovery, suppressed, count)
-      }
+      measure(meta.id, () => {
+        let count = 0
+        for (const discovery of run(repository)) {
+          if (++count > DISCOVERIES_MAX)
+            throw new Error(`more than ${DISCOVERIES_MAX} discoveries: the rest is missing`)
+          const loc = discovery.evidence[0]?.loc
+          const suppressed = loc === undefined ? undefined : suppressions.find(meta.id, loc.file, loc.line)
+          addTo(groups, meta, discovery, suppressed, count)
+        }
+      })
     } catch (error) {
       brokenRules.push({ rule: meta.id, message: error instanceof Error ? error.message.slice(0, 200) : 'unknown' })
     }

@@ -19,10 +19,17 @@ export type ComponentKind = (typeof COMPONENT_KINDS)[number]
 export interface Component {
   readonly name: string
   readonly kind: ComponentKind
-  /** Folder of its source, relative to the root; undefined: it is not ours (an image, something outside). */
-  readonly folder: string | undefined
+  /** Folders and files of its source, relative to the root, '' being the root; none: it is not ours (an image, something outside). */
+  readonly sources: readonly string[]
   readonly image: string | undefined
-  readonly replicas: number
+  /** Undefined: nothing here says how many there are. */
+  readonly replicas: number | undefined
+  /** It can be reached from outside of its deployment. */
+  readonly isPublished: boolean
+  /** From CODEOWNERS; undefined: unassigned. */
+  readonly owner: string | undefined
+  /** What it promises by itself: restart, health, shutdown … */
+  readonly guarantees: readonly Guarantee[]
   readonly evidence: readonly Evidence[]
 }
 
@@ -40,6 +47,10 @@ export const GUARANTEE_KINDS = [
   'health',
   'validation',
   'reconnect',
+  'restart',
+  'shutdown',
+  'replicas',
+  'durability',
 ] as const
 export type GuaranteeKind = (typeof GUARANTEE_KINDS)[number]
 
@@ -72,8 +83,11 @@ export interface SystemLink {
     | 'other'
   /** hard: `from` can't do its work without `to`; soft: only worse; unknown counts as hard, and is said to be unknown. */
   readonly need: 'hard' | 'soft' | 'unknown'
-  /** Where calls are made. */
+  readonly needBecause: string
+  /** Where calls are made, as far as they were seen. */
   readonly sites: readonly Loc[]
+  /** Why it is taken to be there: what declares it, and where calls are made. */
+  readonly evidence: readonly Evidence[]
   readonly guarantees: readonly Guarantee[]
 }
 

@@ -75,15 +75,18 @@ function readWrites(file: IndexedFile): ReadonlyMap<number, ReadonlyMap<string, 
   const all = new Map<number, Map<string, Assignment[]>>()
   for (const assignment of file.facts.assignments) {
     const { target, block } = assignment
-    if (target.text === '' || target.text.includes('.')) continue
-    const isModule = !target.isOwn && target.root === 'module'
+    // What a module of CommonJS exports as one thing is its `default`.
+    const isWhole = target.text === 'module.exports' && target.root === 'global'
+    const name = isWhole ? 'default' : target.text
+    if (name === '' || name.includes('.')) continue
+    const isModule = isWhole || (!target.isOwn && target.root === 'module')
     if (!target.isOwn && !isModule) continue
     const owner = isModule ? -1 : file.classOf(block)
     if (target.isOwn && owner === -1) continue
     const names = all.get(owner) ?? new Map<string, Assignment[]>()
     all.set(owner, names)
-    const list = names.get(target.text)
-    if (list === undefined) names.set(target.text, [assignment])
+    const list = names.get(name)
+    if (list === undefined) names.set(name, [assignment])
     else list.push(assignment)
   }
   return all

@@ -53,6 +53,35 @@ describe('the program', () => {
     ])
   })
 
+  it('JN1: knows what a module exports as one thing, in both ways of saying so', () => {
+    const program = programOf({
+      'a.ts':
+        "import go from './go'\nimport Store from './store'\nimport { old } from './old'\nimport again from './again'\nconst all = require('./all')\ngo()\nconst s = new Store()\ns.save()\nold()\nagain()\nall()",
+      'again.ts': "import go from './go'\nexport default go",
+      'all.js': 'module.exports = start\nfunction start() {}',
+      'go.ts': 'export default function run() {}',
+      'old.js': 'exports.old = function () {}',
+      'round.ts': "import round from './round'\nexport default round",
+      'store.ts': 'export default class Store { save() {} }',
+    })
+    const found = meanings(program, 'a.ts').filter((each) => each !== undefined)
+    expect(found).toEqual(['go.ts:run', 'store.ts:save', 'old.js:old', 'go.ts:run', 'all.js:start'])
+  })
+
+  it('JN1: knows that a package hides a module of the same name', () => {
+    const program = programOf({
+      'app/a.py': 'from app.views import show\nshow()\n',
+      'app/views.py': 'def show():\n    pass\n',
+      'app/views/__init__.py': 'def show():\n    pass\n',
+    })
+    expect(meanings(program, 'app/a.py')).toEqual(['app/views/__init__.py:show'])
+  })
+
+  it('JN2: a module that exports what it imports from itself ends', () => {
+    const program = programOf({ 'a.ts': "import b from './b'\nb()", 'b.ts': "import b from './b'\nexport default b" })
+    expect(meanings(program, 'a.ts')).toEqual([undefined])
+  })
+
   it('JN1: knows what a call of TypeScript means, and how its object was configured', () => {
     const program = programOf({
       'src/a.ts':
@@ -74,6 +103,21 @@ describe('the program', () => {
     const get = program.file('src/a.ts')?.facts.calls.find(({ callee }) => callee.text === 'api.get')
     const made = program.created('src/a.ts', { text: 'api', isOwn: false, root: 'module' }, get?.block ?? 0)
     expect(made?.call.args[0]).toMatchObject({ entries: [['timeout', { value: 5 }]] })
+  })
+
+  it('JN1: follows names that the configuration gives, the nearest and the longest first', () => {
+    const files = ['app/a.ts', 'app/src/own.ts', 'libs/mail/src/index.ts', 'libs/mail/src/send.ts', 'src/own.ts']
+    const program = createProgram(new Map(files.map((path) => [path, readTypeScript(path, 'export const a = 1')])), [
+      { folder: '', name: '*', targets: ['*'] },
+      { folder: '', name: '@lib/*', targets: ['libs/*/src'] },
+      { folder: '', name: '@lib/mail/*', targets: ['gone/*', 'libs/mail/src/*'] },
+      { folder: 'app', name: '*', targets: ['app/*'] },
+    ])
+    expect(program.module('app/a.ts', 'src/own')).toBe('app/src/own.ts')
+    expect(program.module('libs/mail/src/send.ts', 'src/own')).toBe('src/own.ts')
+    expect(program.module('app/a.ts', '@lib/mail')).toBe('libs/mail/src/index.ts')
+    expect(program.module('app/a.ts', '@lib/mail/send')).toBe('libs/mail/src/send.ts')
+    expect(program.module('app/a.ts', 'express')).toBeUndefined()
   })
 
   it('JN2: ends where imports go in circles', () => {

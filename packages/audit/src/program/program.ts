@@ -6,8 +6,9 @@
 //   JN2. Whatever the imports (cycles, names that nobody exports), every question ends.
 
 import type { Call, FileFacts, Path } from '../facts/facts.ts'
+import type { ModuleName } from '../repository/configuration.ts'
 import { type IndexedFile, indexFile } from './file.ts'
-import { resolveModule } from './modules.ts'
+import { createResolver } from './modules.ts'
 
 /** A block of a file: a function, or a class. */
 export interface BlockRef {
@@ -32,6 +33,18 @@ export interface Program {
   /** The call that created what a path means: its arguments are how it was configured. */
   created(file: string, path: Path, block: number): CallSite | undefined
   callers(fn: BlockRef): readonly CallSite[]
+  /** The file that a name of a module comes from, and what it is called there; of an import, where that is defined. */
+  definition(file: string, path: Path): { readonly file: string; readonly name: string } | undefined
+  /** The class that a name means where a file says it: what `new Client()` makes. */
+  classNamed(file: string, name: Path): BlockRef | undefined
+  /** All calls of what is named so, whatever it is; of names that are called very often only the first. */
+  callsNamed(name: string): readonly CallSite[]
+}
+
+/** '' for the whole file. */
+interface Definition {
+  readonly file: string
+  readonly name: string
 }
 
 const HOPS_MAX = 6
@@ -43,10 +56,13 @@ class Joined implements Program {
   readonly #indexed = new Map<string, IndexedFile>()
   readonly #calls = new Map<string, CallSite[]>()
   readonly #callers = new Map<string, readonly CallSite[]>()
-  readonly #modules = new Map<string, string | undefined>()
+  /** By file and name: every rule asks for the same ones. */
+  readonly #definitions = new Map<string, Map<string, Definition | undefined>>()
+  readonly #resolve: (from: string, module: string) => string | undefined
 
-  constructor(facts: ReadonlyMap<string, FileFacts>) {
+  constructor(facts: ReadonlyMap<string, FileFacts>, names: readonly ModuleName[]) {
     this.#facts = facts
+    this.#resolve = createResolver(facts.keys(), names)
   }
 
   get files(): readonly string[] {
@@ -58,7 +74,7 @@ class Joined implements Program {
     const kept = this.#callers.get(key)
     if (kept !== undefined) return kept
     const name = this.file(fn.file)?.facts.blocks[fn.block]?.name ?? ''
-    const found = this.#callsNamed(name).filter((site) => {
+    const found = this.callsNamed(name).filter((site) => {
       const meant = this.target(site)
       return meant?.file === fn.file && meant.block === fn.block
     })
@@ -77,17 +93,22 @@ class Joined implements Program {
   }
 
   module(from: string, name: string): string | undefined {
-    const key = `${from}\n${name}`
-    if (!this.#modules.has(key))
-      this.#modules.set(
-        key,
-        resolveModule((path) => this.#facts.has(path), from, name),
-      )
-    return this.#modules.get(key)
+    return this.#resolve(from, name)
   }
 
   /** Where a name of a module is defined, through what it imports from elsewhere: a file and the name in it; '' for the whole file. */
-  #definition(path: string, name: string, hops = 0): { readonly file: string; readonly name: string } | undefined {
+  #definition(path: string, name: string, hops = 0): Definition | undefined {
+    if (hops > 0) return this.#define(path, name, hops)
+    const own = this.#definitions.get(path) ?? new Map<string, Definition | undefined>()
+    this.#definitions.set(path, own)
+    const kept = own.get(name)
+    if (kept !== undefined || own.has(name)) return kept
+    const found = this.#define(path, name, 0)
+    own.set(name, found)
+    return found
+  }
+
+  #define(path: string, name: string, hops: number): Definition | undefined {
     const own = this.file(path)
     if (own === undefined || hops > HOPS_MAX) return undefined
     if (own.functions.has(name) || own.classes.has(name) || own.writes(-1, name).length > 0) return { file: path, name }
@@ -115,12 +136,26 @@ class Joined implements Program {
   ): { readonly file: string; readonly name: string } | undefined {
     const found = this.module(from, name)
     const inside = found === undefined ? undefined : this.#definition(found, imported, hops)
+    if (inside !== undefined || !from.endsWith('.py')) return inside
     // `from package import module`.
-    return inside ?? this.#whole(from, name.endsWith('.') ? `${name}${imported}` : `${name}.${imported}`)
+    return this.#whole(from, name.endsWith('.') ? `${name}${imported}` : `${name}.${imported}`)
   }
 
   /** What the beginning of a path is, and the rest of it. */
-  #begin(path: string, { text, root }: Path): { readonly file: string; readonly names: readonly string[] } | undefined {
+  #begin(path: string, name: Path, hops = 0): { readonly file: string; readonly names: readonly string[] } | undefined {
+    const found = this.#beginning(path, name)
+    // `import x from`, `const x = require(…)`: the one thing that the module exports.
+    const isWhole = found !== undefined && found.names.length === 0 && hops < HOPS_MAX
+    const [whole] = isWhole ? (this.file(found.file)?.writes(-1, 'default') ?? []) : []
+    if (found === undefined || whole === undefined) return found
+    if (whole.value.kind !== 'path') return { file: found.file, names: ['default'] }
+    return this.#begin(found.file, whole.value.path, hops + 1)
+  }
+
+  #beginning(
+    path: string,
+    { text, root }: Path,
+  ): { readonly file: string; readonly names: readonly string[] } | undefined {
     const [first = '', ...rest] = text.split('.')
     const names = rest.filter((name) => name !== '')
     if (!root.startsWith('import:')) {
@@ -171,7 +206,7 @@ class Joined implements Program {
         imported === undefined
           ? 'module'
           : `import:${imported.module}${imported.imported === '*' ? '' : `#${imported.imported}`}`
-      const found = this.#classNamed(owner.file, { text: base, isOwn: false, root })
+      const found = this.classNamed(owner.file, { text: base, isOwn: false, root })
       const inherited =
         found === undefined || (found.file === owner.file && found.block === owner.block)
           ? undefined
@@ -181,7 +216,13 @@ class Joined implements Program {
     return undefined
   }
 
-  #classNamed(path: string, name: Path): BlockRef | undefined {
+  definition(path: string, name: Path): { readonly file: string; readonly name: string } | undefined {
+    const begun = this.#begin(path, name)
+    const [only, ...more] = begun?.names ?? []
+    return begun === undefined || only === undefined || more.length > 0 ? undefined : { file: begun.file, name: only }
+  }
+
+  classNamed(path: string, name: Path): BlockRef | undefined {
     const begun = this.#begin(path, name)
     if (begun === undefined || begun.names.length !== 1) return undefined
     const block = this.file(begun.file)?.classes.get(begun.names[0] as string)
@@ -222,7 +263,7 @@ class Joined implements Program {
 
   classOf(path: string, name: Path, block: number): BlockRef | undefined {
     const site = this.created(path, name, block)
-    return site === undefined ? undefined : this.#classNamed(site.file, site.call.callee)
+    return site === undefined ? undefined : this.classNamed(site.file, site.call.callee)
   }
 
   target({ file: path, call }: CallSite): BlockRef | undefined {
@@ -257,7 +298,7 @@ class Joined implements Program {
     return block === undefined ? undefined : { file: path, block }
   }
 
-  #callsNamed(name: string): readonly CallSite[] {
+  callsNamed(name: string): readonly CallSite[] {
     if (this.#calls.size === 0)
       for (const [path, { calls: all }] of this.#facts)
         for (const call of all) {
@@ -270,15 +311,15 @@ class Joined implements Program {
   }
 }
 
-export function createProgram(facts: ReadonlyMap<string, FileFacts>): Program {
-  return new Joined(facts)
+export function createProgram(facts: ReadonlyMap<string, FileFacts>, names: readonly ModuleName[] = []): Program {
+  return new Joined(facts, names)
 }
 
 const PROGRAMS = new WeakMap<object, Program>()
 
-/** The one program of these facts: what one rule asked, the next need not find again. */
-export function programOf(facts: ReadonlyMap<string, FileFacts>): Program {
-  const program = PROGRAMS.get(facts) ?? createProgram(facts)
+/** The one program of these facts: what one rule asked, the next need not find again. `names` count only the first time: who read them asks first. */
+export function programOf(facts: ReadonlyMap<string, FileFacts>, names: readonly ModuleName[] = []): Program {
+  const program = PROGRAMS.get(facts) ?? createProgram(facts, names)
   PROGRAMS.set(facts, program)
   return program
 }

@@ -177,3 +177,26 @@ test('CX10: operations of an OpenAPI document, and nothing of other YAML', () =>
     ['post', '/x', 7],
   ])
 })
+
+test('CX12: names of modules lead where compilers and packages say, and what is installed keeps its name', () => {
+  const { moduleNames } = readConfiguration(
+    filesOf({
+      'tsconfig.json':
+        '{ // of all\n "compilerOptions": { "baseUrl": "./", /* libs */ "paths": { "@lib/*": ["libs/*/src",], "//": [] } } }',
+      'apps/a/package.json':
+        '{"name": "a", "dependencies": {"@x/bus": "*", "redis": "^4.1.0"}, "imports": {"#db": "./src/db.js"}}',
+      'apps/redis/package.json': '{"name": "redis", "version": "1.0.0"}',
+      'packages/bus/package.json': '{"name": "@x/bus", "main": "./dist/main.js"}',
+      'broken/tsconfig.json': '{"compilerOptions": ',
+    }),
+  )
+  expect(moduleNames.map(({ folder, name, targets }) => [folder, name, targets[0]])).toEqual([
+    ['', '@lib/*', 'libs/*/src'],
+    ['', '//', undefined],
+    ['', '*', '*'],
+    ['apps/a', '#db', 'apps/a/src/db.js'],
+    ['', '@x/bus', 'packages/bus/dist/main.js'],
+    ['', '@x/bus/*', 'packages/bus/*'],
+  ])
+  expect(moduleNames.find(({ name }) => name === '@x/bus')?.targets).toContain('packages/bus/src/main.js')
+})

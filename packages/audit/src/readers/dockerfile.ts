@@ -7,20 +7,21 @@
 import type { Dockerfile, DockerInstruction, DockerStage } from '../repository/configuration.ts'
 import { nameOf } from '../repository/paths.ts'
 import type { FileIndex } from '../repository/repository.ts'
+import { attempt, type Tell } from './attempt.ts'
 import { interpolate } from './interpolation.ts'
 
 const FILE = /^(?:Dockerfile|Containerfile)(?:[.-][\w.-]+)?$|\.(?:dockerfile|containerfile)$/i
 const INSTRUCTIONS_MAX = 2_000
 const FILES_MAX = 500
 
-export function readDockerfiles(files: FileIndex): readonly Dockerfile[] {
+export function readDockerfiles(files: FileIndex, tell: Tell = () => {}): readonly Dockerfile[] {
   const paths = files.list().filter((file) => FILE.test(nameOf(file)) && !/\.(md|dockerignore|txt|sh)$/i.test(file))
   return paths
     .filter((file) => files.role(file) !== 'vendored')
     .slice(0, FILES_MAX)
     .flatMap((file) => {
       const text = files.read(file)
-      return text === undefined ? [] : [readDockerfile(file, text)]
+      return text === undefined ? [] : (attempt(file, tell, () => [readDockerfile(file, text)]) ?? [])
     })
 }
 

@@ -5,6 +5,7 @@
 
 import type { KubernetesObject } from '../repository/configuration.ts'
 import type { FileIndex } from '../repository/repository.ts'
+import { attempt, type Tell } from './attempt.ts'
 import { at, itemsOf, lineOf, plain, readYaml, scalarText, type Tree } from './yaml.ts'
 
 const FILES_MAX = 2_000
@@ -13,18 +14,19 @@ const OBJECTS_MAX = 5_000
 const KEYED = /^\s*(- )?[\w./-]+:\s+[^\s|>]/
 const LEFT = new Set(['vendored', 'generated', 'example', 'test'])
 
-export function readKubernetes(files: FileIndex): readonly KubernetesObject[] {
+export function readKubernetes(files: FileIndex, tell: Tell = () => {}): readonly KubernetesObject[] {
   const found: KubernetesObject[] = []
   const paths = files.list().filter((file) => /\.ya?ml$/i.test(file) && !LEFT.has(files.role(file) ?? 'other'))
   for (const file of paths.slice(0, FILES_MAX)) {
     const text = files.read(file)
     if (text === undefined || !/^\s*apiVersion:/m.test(text) || !/^\s*kind:/m.test(text)) continue
-    for (const object of readKubernetesFile(file, text)) if (found.length < OBJECTS_MAX) found.push(object)
+    const objects = attempt(file, tell, () => readKubernetesFile(file, text, tell)) ?? []
+    for (const object of objects) if (found.length < OBJECTS_MAX) found.push(object)
   }
   return found
 }
 
-export function readKubernetesFile(file: string, text: string): readonly KubernetesObject[] {
+export function readKubernetesFile(file: string, text: string, tell: Tell = () => {}): readonly KubernetesObject[] {
   let hidesBlocks = false
   const lines = !text.includes('{{')
     ? []
@@ -34,7 +36,11 @@ export function readKubernetesFile(file: string, text: string): readonly Kuberne
         return KEYED.test(line) ? line.replace(/\{\{.*?\}\}/g, 'template') : ''
       })
   const clean = lines.length === 0 ? text : lines.join('\n')
-  return readYaml(file, clean).documents.flatMap((tree) => objects(file, tree, hidesBlocks))
+  const { documents, problem } = readYaml(file, clean)
+  const found = documents.flatMap((tree) => objects(file, tree, hidesBlocks))
+  // Of a template only the half was ever to be read.
+  if (problem !== undefined && (lines.length === 0 || found.length === 0)) tell(file, problem)
+  return found
 }
 
 function objects(file: string, tree: Tree, hidesBlocks: boolean): readonly KubernetesObject[] {

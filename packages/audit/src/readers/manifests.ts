@@ -4,6 +4,7 @@
 import type { Located, Manifest } from '../repository/configuration.ts'
 import { folderOf, join, nameOf } from '../repository/paths.ts'
 import type { FileIndex } from '../repository/repository.ts'
+import { attempt, type Tell } from './attempt.ts'
 import { entriesOf, readYaml, scalarText } from './yaml.ts'
 
 const FILES_MAX = 2_000
@@ -17,7 +18,7 @@ const JAVASCRIPT_LOCKS = [
 ]
 const PYTHON_LOCKS = ['poetry.lock', 'uv.lock', 'Pipfile.lock', 'pdm.lock', 'requirements.lock']
 
-export function readManifests(files: FileIndex): readonly Manifest[] {
+export function readManifests(files: FileIndex, tell: Tell = () => {}): readonly Manifest[] {
   return files
     .list()
     .filter((file) => files.role(file) !== 'vendored')
@@ -25,14 +26,14 @@ export function readManifests(files: FileIndex): readonly Manifest[] {
     .slice(0, FILES_MAX)
     .flatMap((file) => {
       const text = files.read(file)
-      return text === undefined ? [] : [readManifest(file, text, files)]
+      return text === undefined ? [] : (attempt(file, tell, () => [readManifest(file, text, files, tell)]) ?? [])
     })
 }
 
-export function readManifest(file: string, text: string, files: FileIndex): Manifest {
+export function readManifest(file: string, text: string, files: FileIndex, tell: Tell = () => {}): Manifest {
   const isJavascript = nameOf(file) === 'package.json'
   const lockfile = findLock(file, isJavascript ? JAVASCRIPT_LOCKS : PYTHON_LOCKS, files)
-  if (isJavascript) return { file, language: 'javascript', lockfile, ...readPackageJson(file, text) }
+  if (isJavascript) return { file, language: 'javascript', lockfile, ...readPackageJson(file, text, tell) }
   const dependencies = nameOf(file) === 'pyproject.toml' ? readPyproject(file, text) : readRequirements(file, text)
   return { file, language: 'python', dependencies, lockfile, scripts: new Map() }
 }
@@ -45,8 +46,10 @@ function findLock(file: string, names: readonly string[], files: FileIndex): str
 }
 
 /** JSON is YAML, and so has lines. */
-function readPackageJson(file: string, text: string): Pick<Manifest, 'dependencies' | 'scripts'> {
-  const [tree] = readYaml(file, text.replace(/\t/g, '  ')).documents
+function readPackageJson(file: string, text: string, tell: Tell): Pick<Manifest, 'dependencies' | 'scripts'> {
+  const { documents, problem } = readYaml(file, text.replace(/\t/g, '  '))
+  if (problem !== undefined) tell(file, problem)
+  const [tree] = documents
   const dependencies = new Map<string, Located<string>>()
   const scripts = new Map<string, Located<string>>()
   const top = entriesOf(tree)

@@ -5,52 +5,57 @@
 
 const DEPTH_MAX = 1_000
 const CHAIN_MAX = 3_000
-const codes = (chars: string): ReadonlySet<number> => new Set([...chars].map((char) => char.charCodeAt(0)))
-const OPENING = codes('([{')
-const CLOSING = codes(')]}')
-const CHAINING = codes('?=!~:+-*')
-const ENDING = codes(';,}')
+const OPENING = 1
+const CLOSING = 2
+const CHAINING = 4
+const ENDING = 8
+/** What a character does, by its code; anything above is nothing. */
+const KINDS = new Uint8Array(128)
+for (const [chars, kind] of [
+  ['([{', OPENING],
+  [')]}', CLOSING],
+  ['?=!~:+-*', CHAINING],
+  [';,}', ENDING],
+] as const)
+  for (const char of chars) KINDS[char.charCodeAt(0)] = (KINDS[char.charCodeAt(0)] ?? 0) | kind
 const NEWLINE = 10
+const WORDS = 'typeof|void|new|while|for|await|yield|delete|do|keyof|readonly|unique|infer|extends|class'
 /** A level each, without brackets: `else if` after `else if`, `typeof typeof`. */
-const CHAINING_WORDS =
-  /\b(else|typeof|void|new|while|for)\b(?=\s*(if|typeof|void|new|while|for)\b|\s*\([^()]{0,20}\)\s*(while|for)\b)/g
+const CHAINING_WORDS = new RegExp(
+  `\\b(else|${WORDS})\\b(?=\\s*(if|${WORDS})\\b|\\s*\\([^()]{0,20}\\)\\s*(while|for|do)\\b)`,
+  'g',
+)
 /** From one to the next without a closing tag or an end between them. */
 const TAGS_ENDING = /<\/|\/>|[;(]/
 
 export function isTooDeep(source: string): boolean {
-  return (
-    isBracketed(source) ||
-    isChained(source) ||
-    (source.match(CHAINING_WORDS) ?? []).length > CHAIN_MAX ||
-    isTagged(source)
-  )
-}
-
-function isBracketed(source: string): boolean {
-  let depth = 0
-  for (let at = 0; at < source.length; at++) {
-    const char = source.charCodeAt(at)
-    if (OPENING.has(char)) depth++
-    else if (CLOSING.has(char)) depth = Math.max(0, depth - 1)
-    if (depth > DEPTH_MAX) return true
-  }
-  return false
+  if (isBracketedOrChained(source)) return true
+  // Every level takes two characters at least: most files are too short to be looked at again.
+  if (source.length < CHAIN_MAX * 2) return false
+  return (source.match(CHAINING_WORDS) ?? []).length > CHAIN_MAX || isTagged(source)
 }
 
 /** A line that ends in an operator, or is followed by one, goes on. */
-function isChained(source: string): boolean {
+function isBracketedOrChained(source: string): boolean {
+  let depth = 0
   let chain = 0
-  let last = 0
+  let isLastChaining = false
   let isBroken = false
   for (let at = 0; at < source.length; at++) {
     const char = source.charCodeAt(at)
-    if (char === NEWLINE) isBroken = true
-    if (char <= 32) continue
-    const isChaining = CHAINING.has(char)
-    if (ENDING.has(char) || (isBroken && !isChaining && !CHAINING.has(last))) chain = 0
-    if (isChaining && ++chain > CHAIN_MAX) return true
+    if (char <= 32) {
+      if (char === NEWLINE) isBroken = true
+      continue
+    }
+    const kind = char < 128 ? (KINDS[char] as number) : 0
+    if ((kind & OPENING) !== 0) depth++
+    else if ((kind & CLOSING) !== 0 && depth > 0) depth--
+    const isChaining = (kind & CHAINING) !== 0
+    if ((kind & ENDING) !== 0 || (isBroken && !isChaining && !isLastChaining)) chain = 0
+    if (isChaining) chain++
+    if (depth > DEPTH_MAX || chain > CHAIN_MAX) return true
     isBroken = false
-    last = char
+    isLastChaining = isChaining
   }
   return false
 }

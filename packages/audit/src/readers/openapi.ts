@@ -3,12 +3,13 @@
 
 import type { OpenApiDocument } from '../repository/configuration.ts'
 import type { FileIndex } from '../repository/repository.ts'
+import { attempt, type Tell } from './attempt.ts'
 import { at, entriesOf, readYaml, scalarText } from './yaml.ts'
 
 const METHODS = new Set(['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'trace'])
 const FILES_MAX = 200
 
-export function readOpenApi(files: FileIndex): readonly OpenApiDocument[] {
+export function readOpenApi(files: FileIndex, tell: Tell = () => {}): readonly OpenApiDocument[] {
   const paths = files.list().filter((file) => /\.(ya?ml|json)$/i.test(file) && files.role(file) !== 'vendored')
   const found: OpenApiDocument[] = []
   for (const file of paths) {
@@ -16,14 +17,16 @@ export function readOpenApi(files: FileIndex): readonly OpenApiDocument[] {
     if (/(^|\/)(package(-lock)?|tsconfig[\w.]*)\.json$/.test(file)) continue
     const text = files.read(file)
     if (text === undefined || !/^[\s{]*["']?(openapi|swagger)["']?\s*:/m.test(text.slice(0, 2_000))) continue
-    const document = readOpenApiFile(file, text)
+    const document = attempt(file, tell, () => readOpenApiFile(file, text, tell))
     if (document !== undefined) found.push(document)
   }
   return found
 }
 
-export function readOpenApiFile(file: string, text: string): OpenApiDocument | undefined {
-  const [tree] = readYaml(file, text).documents
+export function readOpenApiFile(file: string, text: string, tell: Tell = () => {}): OpenApiDocument | undefined {
+  const { documents, problem } = readYaml(file, text)
+  if (problem !== undefined) tell(file, problem)
+  const [tree] = documents
   const top = at(tree, 'openapi') ?? at(tree, 'swagger')
   if (tree === undefined || top === undefined) return undefined
   const operations = [...entriesOf(at(tree, 'paths'))].flatMap(([path, { value }]) =>

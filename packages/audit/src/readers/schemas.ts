@@ -2,8 +2,10 @@
 // a unique key that is not seen makes a rule say more, never one that is not there makes it say less.
 //   CX9. Keys of one column and of several, inline, as constraint and as index, are found in all four.
 
+import type { FileFacts } from '../facts/facts.ts'
 import type { DataSchema } from '../repository/configuration.ts'
 import type { FileIndex } from '../repository/repository.ts'
+import { attempt, type Tell } from './attempt.ts'
 
 const FILES_MAX = 2_000
 const TABLES_MAX = 2_000
@@ -11,19 +13,32 @@ const TEXT_MAX = 500_000
 
 type Growing = { file: string; table: string; loc: DataSchema['loc']; columns: string[]; unique: string[][] }
 
-export function readSchemas(files: FileIndex): readonly DataSchema[] {
+/** `facts`: of the sources that were read; without them every source is looked through. */
+export function readSchemas(
+  files: FileIndex,
+  tell: Tell = () => {},
+  facts: ReadonlyMap<string, FileFacts> = new Map(),
+): readonly DataSchema[] {
   const found: DataSchema[] = []
   let read = 0
   for (const file of files.list()) {
     const reader = readerOf(file)
     const role = files.role(file)
     if (reader === undefined || role === 'vendored' || role === 'test' || read >= FILES_MAX) continue
-    const text = files.read(file)
+    const known = facts.get(file)
+    const text = known === undefined || mayDeclare(known) ? files.read(file) : undefined
     if (text === undefined || text.length > TEXT_MAX || !reader.marks.test(text)) continue
     read += 1
-    for (const schema of reader.read(file, text)) if (found.length < TABLES_MAX) found.push(schema)
+    const schemas = attempt(file, tell, () => reader.read(file, text)) ?? []
+    for (const schema of schemas) if (found.length < TABLES_MAX) found.push(schema)
   }
   return joinTables(found)
+}
+
+function mayDeclare({ language, assignments, calls }: FileFacts): boolean {
+  return language === 'python'
+    ? assignments.some(({ target }) => target.text.endsWith('__tablename__'))
+    : calls.some(({ callee }) => callee.text.endsWith('Schema'))
 }
 
 function readerOf(file: string) {

@@ -6,31 +6,45 @@
 
 import { basename } from 'node:path'
 import { type BlastRadius, blastRadii } from '../graph/blast-radius.ts'
+import { type Completed, completeGraph } from '../graph/complete.ts'
+import { criticalPaths, singlePoints } from '../graph/paths.ts'
 import { type Finding, SEVERITIES, type Severity, TIERS } from '../model/finding.ts'
-import type { SystemGraph } from '../model/graph.ts'
-import type { FileIndex, Repository } from '../repository/repository.ts'
 import type { Scan } from '../scan.ts'
-import { type Figure, figure } from './figure.ts'
+import { cascadeOf } from './cascades.ts'
+import { type CategoryState, categoriesOf } from './categories.ts'
+import { checklistOf } from './checklist.ts'
+import { configurationCount, coverageOf } from './coverage.ts'
+import { type Figure, figure, NOT_MEASURABLE } from './figure.ts'
+import { matrixOf } from './matrix.ts'
+import { permanentStatesOf } from './permanent.ts'
 import { planOf } from './plan.ts'
-import type { Report, ReportedFinding } from './report.ts'
-import { type Coverage, type Grade, REPORT_FORMAT, REPORT_VERSION } from './report.ts'
+import { type Grade, REPORT_FORMAT, REPORT_VERSION, type Report } from './report.ts'
+import type { ReportedFinding } from './reported.ts'
+import { serviceLevelsOf } from './service-levels.ts'
 
 const TOP = 10
 const BY_RULES = 'rules over what was read'
 
-export function buildReport(scanned: Scan, version: string): Report {
+/** `completed`: of what is no repository, and so has a graph already. */
+export function buildReport(
+  scanned: Scan,
+  version: string,
+  completed: Completed = completeGraph(scanned.repository, scanned.findings),
+): Report {
   const { repository, rules, wallMs } = scanned
   const categories = new Map(rules.map(({ meta }) => [meta.id, meta.category]))
-  const findings = scanned.findings.map((finding): ReportedFinding => {
-    const component = finding.component ?? componentOf(repository.graph, finding.evidence[0]?.loc?.file)
-    return { ...finding, component, category: categories.get(finding.rule) ?? 'configuration' }
+  const { graph, findings: placed, start } = completed
+  const findings = placed.map((finding): ReportedFinding => {
+    return { ...finding, category: categories.get(finding.rule) ?? 'configuration' }
   })
-  const radii = blastRadii(repository.graph)
+  const radii = blastRadii(graph)
+  const critical = criticalPaths(graph)
+  const states = categoriesOf(scanned, findings)
   const open = findings.filter(({ suppressed }) => suppressed === undefined)
   const strong = open.filter(({ tier }) => tier !== 'review')
   const count = (severity: Severity): number => strong.filter((finding) => finding.severity === severity).length
   const found = (value: number): Figure => figure(value, 'findings', 'static', BY_RULES)
-  const wasRead = repository.facts.size + configurationCount(repository) > 0
+  const wasRead = repository.facts.size + configurationCount(repository) + repository.graph.components.length > 0
   const grade = wasRead ? gradeOf(count) : null
   return {
     format: REPORT_FORMAT,
@@ -39,7 +53,7 @@ export function buildReport(scanned: Scan, version: string): Report {
     generatedAt: new Date(wallMs).toISOString(),
     name: basename(repository.root),
     grade,
-    gradeBecause: grade === null ? 'not measurable here: nothing was read that rules know' : GRADE_MEANS[grade],
+    gradeBecause: becauseOf(grade, states),
     figures: {
       strong: found(strong.length),
       review: found(open.length - strong.length),
@@ -53,9 +67,18 @@ export function buildReport(scanned: Scan, version: string): Report {
     findings,
     topTen: topTenOf(open, radii),
     plan: planOf(findings),
+    serviceLevels: serviceLevelsOf(findings),
+    categories: states,
     rules: rules.map(({ meta }) => meta),
-    graph: repository.graph,
+    graph,
     blastRadii: radii,
+    matrix: matrixOf(graph, radii, findings),
+    cascades: critical.paths.map((path) => cascadeOf(path, graph)),
+    hasMoreCascades: !critical.isWhole,
+    singlePoints: singlePoints(graph, radii),
+    permanentStates: permanentStatesOf(findings),
+    startOrder: start,
+    checklist: checklistOf(graph),
     coverage: coverageOf(scanned),
   }
 }
@@ -66,6 +89,13 @@ export const GRADE_MEANS: Readonly<Record<Grade, string>> = {
   C: 'high ones, fewer than five, and none critical',
   D: 'five high ones or more, or one or two critical',
   E: 'three critical findings or more',
+}
+
+/** A grade that rests on few categories says so. */
+function becauseOf(grade: Grade | null, states: readonly CategoryState[]): string {
+  if (grade === null) return `${NOT_MEASURABLE}: nothing was read that rules know`
+  const blind = states.filter(({ state }) => state === NOT_MEASURABLE).map(({ category }) => category)
+  return blind.length === 0 ? GRADE_MEANS[grade] : `${GRADE_MEANS[grade]}; not looked at: ${blind.join(', ')}`
 }
 
 /** RE4. */
@@ -92,68 +122,4 @@ function topTenOf(open: readonly ReportedFinding[], radii: readonly BlastRadius[
     })
   const ranked = counted.sort((a, b) => rank(a.finding) - rank(b.finding) || a.time - b.time)
   return ranked.slice(0, TOP).map(({ finding }) => finding.fingerprint)
-}
-
-/** The component whose folder the file is in; the deepest of them. A folder that is the root says nothing unless it is the only one. */
-function componentOf({ components }: SystemGraph, file: string | undefined): string | undefined {
-  if (file === undefined) return undefined
-  const folders = components.flatMap(({ name, folder }) => {
-    const clean = folder?.replace(/^\.\//, '').replace(/\/+$/, '')
-    return clean === undefined ? [] : [{ name, folder: clean === '.' ? '' : clean }]
-  })
-  const fitting = folders.filter(({ folder }) => folder !== '' && file.startsWith(`${folder}/`))
-  const deepest = Math.max(0, ...fitting.map(({ folder }) => folder.length))
-  const [only, another] = fitting.length > 0 ? fitting.filter(({ folder }) => folder.length === deepest) : folders
-  return another === undefined && (only?.folder === '' || fitting.length > 0) ? only?.name : undefined
-}
-
-function configurationCount({ configuration }: Repository): number {
-  const { compose, kubernetes, dockerfiles, envFiles, manifests, schemas, openapi } = configuration
-  return (
-    compose.length +
-    kubernetes.length +
-    dockerfiles.length +
-    envFiles.size +
-    manifests.length +
-    schemas.length +
-    openapi.length
-  )
-}
-
-function coverageOf({ repository, brokenRules, suppressionProblems }: Scan): Coverage {
-  const { facts, configuration, files, unread } = repository
-  const lines = new Map<string, { files: number; lines: number }>()
-  for (const { language, lines: own } of facts.values()) {
-    const known = lines.get(language) ?? { files: 0, lines: 0 }
-    lines.set(language, { files: known.files + 1, lines: known.lines + own })
-  }
-  const counted = (value: number, unit: string): Figure => figure(value, unit, 'static', 'counted while reading')
-  const kinds: readonly (readonly [string, number])[] = [
-    ['compose projects', configuration.compose.length],
-    ['Kubernetes objects', configuration.kubernetes.length],
-    ['Dockerfiles', configuration.dockerfiles.length],
-    ['environment files', configuration.envFiles.size],
-    ['manifests', configuration.manifests.length],
-    ['tables and collections', configuration.schemas.length],
-    ['OpenAPI documents', configuration.openapi.length],
-  ]
-  return {
-    languages: [...lines].map(([language, own]) => ({
-      language,
-      files: counted(own.files, 'files'),
-      lines: counted(own.lines, 'lines'),
-    })),
-    configuration: kinds.flatMap(([kind, own]) => (own > 0 ? [{ kind, files: counted(own, 'read') }] : [])),
-    leftOut: leftOutOf(files, counted),
-    unread,
-    brokenRules,
-    suppressionProblems,
-  }
-}
-
-function leftOutOf(files: FileIndex, counted: (value: number, unit: string) => Figure): Coverage['leftOut'] {
-  return (['test', 'example', 'generated', 'vendored'] as const).flatMap((role) => {
-    const own = files.list(role).length
-    return own > 0 ? [{ role, files: counted(own, 'files') }] : []
-  })
 }

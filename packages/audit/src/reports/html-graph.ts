@@ -1,108 +1,173 @@
-// The graph as a picture: components in columns, who needs on the left of whom it needs, drawn as SVG without a library. Pointing at one shows what goes
-// down with it.
-//   RE12. Every component is drawn once, whatever circles the links make; of more than NODES_MAX the ones with the least reach are named, not drawn.
+// The graph as SVG, drawn without a library. Pointing at a component shows what goes down with it; choosing it keeps that, and filters what stands below.
 
 import { isHeld } from '../graph/blast-radius.ts'
-import type { Component } from '../model/graph.ts'
+import { isStore } from '../graph/images.ts'
+import type { Component, SystemLink } from '../model/graph.ts'
+import { NOT_MEASURABLE } from './figure.ts'
+import { tableNote } from './html-parts.ts'
 import { escapeHtml } from './html-text.ts'
+import { BOX, GAP, layoutOf, type Panel, type Placed } from './layout.ts'
 import type { Report } from './report.ts'
 
-const NODES_MAX = 80
-const BOX = { width: 150, height: 40 }
-const GAP = { x: 80, y: 18 }
-const MARGIN = 12
 const LABEL_CHARS = 20
+const CHIPS_MAX = 12
 
-interface Placed {
-  readonly component: Component
-  readonly x: number
-  readonly y: number
+interface Counted {
+  readonly strong: number
+  readonly isSevere: boolean
 }
 
 export function renderGraph(report: Report): string {
-  const radii = new Map(report.blastRadii.map((radius) => [radius.component, radius]))
-  const byReach = report.blastRadii.flatMap(({ component }) => {
-    const found = report.graph.components.find(({ name }) => name === component)
-    return found === undefined ? [] : [found]
-  })
-  const drawn = byReach.slice(0, NODES_MAX)
-  if (drawn.length === 0) return '<p class="dim">No components were recognised: not measurable here.</p>'
-  const placed = place(drawn, report)
-  const order = [...placed.keys()]
-  const torn = new Set(report.findings.filter(isTorn).map(({ component }) => component))
-  const width = Math.max(...[...placed.values()].map(({ x }) => x)) + BOX.width + MARGIN
-  const height = Math.max(...[...placed.values()].map(({ y }) => y)) + BOX.height + MARGIN
-  const nodes = [...placed.values()].map((one) => {
-    const radius = radii.get(one.component.name)
-    const down = (radius?.takesDown ?? []).map((name) => order.indexOf(name)).filter((index) => index >= 0)
-    const label = `${one.component.name} takes down ${radius === undefined || radius.takesDown.length === 0 ? 'nothing else' : radius.takesDown.join(', ')} (${radius?.isAssumed === true ? 'assumed' : 'config'})`
-    return node(one, down, label, torn.has(one.component.name))
-  })
-  const rest = byReach.slice(NODES_MAX).map(({ name }) => escapeHtml(name))
+  const { graph, blastRadii } = report
+  if (graph.components.length === 0) return `<p class="dim">No components were recognised: ${NOT_MEASURABLE}.</p>`
+  const byName = new Map(graph.components.map((component) => [component.name, component]))
+  const byReach = blastRadii.flatMap(({ component }) => byName.get(component) ?? [])
+  const { panels, alone, left } = layoutOf(byReach, graph.links)
+  const order = new Map(byReach.map(({ name }, index) => [name, index]))
+  const counts = countsOf(report)
+  const [first, ...others] = panels.map((panel) => drawPanel(panel, report, order, counts))
   return [
-    `<div class="graph"><svg viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="group" aria-label="Components and links">`,
-    '<defs><marker id="arrow" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z"/></marker></defs>',
-    ...edges(report, placed),
-    ...nodes,
-    '</svg></div>',
-    '<p class="dim" id="radius">Point at a component to see what goes down with it. How many each takes down: config, assumed where the way is dashed (the need is taken for hard). Green: something holds.</p>',
-    rest.length === 0 ? '' : `<p class="dim">Not drawn (least reach): ${rest.join(', ')}</p>`,
+    '<p class="lead" id="radius" aria-live="polite">Point at a component to see what goes down with it; choose it to keep that and to filter what is below.</p>',
+    '<div class="legend" aria-hidden="true"><span><i class="line hard"></i>needs it</span><span><i class="line unknown"></i>taken to need it (assumed)</span><span><i class="line held"></i>held: it goes on without</span><span><i class="dot"></i>strong findings (static)</span></div>',
+    first ?? '<p class="dim">No links between components were seen.</p>',
+    others.length === 0
+      ? ''
+      : `<details class="more"><summary>Other systems in this repository: ${others.length} (config)</summary>${others.join('')}</details>`,
+    chips('Linked to nothing that was seen', alone, order, counts),
+    chips('Not drawn (fewest links)', left, order, counts),
+    tableNote(
+      'Links and components: config and static; what goes down: assumed where a need on the way is taken for hard.',
+    ),
   ].join('')
 }
 
-function isTorn({ tier, suppressed, severity }: Report['findings'][number]): boolean {
-  return tier !== 'review' && suppressed === undefined && (severity === 'critical' || severity === 'high')
-}
-
-/** RE12: the column is the longest way from somebody that nobody needs; circles stop growing after as many rounds as there are components. */
-function place(drawn: readonly Component[], { graph }: Report): ReadonlyMap<string, Placed> {
-  const column = new Map(drawn.map(({ name }) => [name, 0]))
-  const columnsMax = Math.min(drawn.length, 6)
-  for (let round = 0; round < columnsMax; round++) {
-    for (const { from, to } of graph.links) {
-      const source = column.get(from)
-      const target = column.get(to)
-      if (source !== undefined && target !== undefined && target <= source && source + 1 < columnsMax)
-        column.set(to, source + 1)
-    }
+function countsOf({ findings }: Report): ReadonlyMap<string, Counted> {
+  const counts = new Map<string, Counted>()
+  for (const { component, tier, suppressed, severity } of findings) {
+    if (component === undefined || tier === 'review' || suppressed !== undefined) continue
+    const known = counts.get(component)
+    const isSevere = severity === 'critical' || severity === 'high'
+    counts.set(component, { strong: (known?.strong ?? 0) + 1, isSevere: known?.isSevere === true || isSevere })
   }
-  const rows = new Map<number, number>()
-  const placed = new Map<string, Placed>()
-  for (const component of drawn) {
-    const at = column.get(component.name) ?? 0
-    const row = rows.get(at) ?? 0
-    rows.set(at, row + 1)
-    const x = MARGIN + at * (BOX.width + GAP.x)
-    placed.set(component.name, { component, x, y: MARGIN + row * (BOX.height + GAP.y) })
+  return counts
+}
+
+function drawPanel(
+  { placed, past, from, links, width, height }: Panel,
+  report: Report,
+  order: ReadonlyMap<string, number>,
+  counts: ReadonlyMap<string, Counted>,
+): string {
+  const places = new Map(placed.map((one) => [one.component.name, one]))
+  return [
+    `<figure class="graph"><figcaption>${escapeHtml(from)}</figcaption><svg viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="group" aria-label="Components and links">`,
+    '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="10" markerHeight="10" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 .6L8 4L0 7.4z"/></marker></defs>',
+    ...links.map((link) => edge(link, places, past.get(link.name) ?? [], order)),
+    ...placed.map((one) => node(one, report, order, counts.get(one.component.name))),
+    '</svg></figure>',
+  ].join('')
+}
+
+function edge(
+  link: SystemLink,
+  places: ReadonlyMap<string, Placed>,
+  past: readonly { readonly x: number; readonly y: number }[],
+  order: ReadonlyMap<string, number>,
+): string {
+  const from = places.get(link.from)
+  const to = places.get(link.to)
+  if (from === undefined || to === undefined) return ''
+  const kind = isHeld(link) ? 'held' : link.need
+  const said = link.guarantees.map(({ kind: of, state }) => `${of}: ${state}`)
+  const title = [`${link.name} (${link.kind})`, `need ${link.need}: ${link.needBecause}`, ...said].join('\n')
+  const ends = `data-from="${order.get(link.from)}" data-to="${order.get(link.to)}"`
+  return `<path class="edge ${kind}" ${ends} d="${wayOf(from, to, past)}" marker-end="url(#arrow)"><title>${escapeHtml(title)}</title></path>`
+}
+
+/** Curves from side to side, straight past the columns between. */
+function wayOf(from: Placed, to: Placed, past: readonly { readonly x: number; readonly y: number }[]): string {
+  const isForward = to.x > from.x
+  const [start, end] = isForward ? [from.x + BOX.width, to.x - 2] : [from.x, to.x + BOX.width + 2]
+  let [x, y] = [start, from.y + BOX.height / 2]
+  let way = `M${x} ${y}`
+  const curve = (toX: number, toY: number): void => {
+    const bend = (isForward ? 1 : -1) * Math.max(GAP.x / 2, Math.abs(toX - x) * 0.35)
+    way += `C${x + bend} ${y} ${toX - bend} ${toY} ${toX} ${toY}`
+    x = toX
+    y = toY
   }
-  return placed
+  for (const point of past) {
+    curve(point.x, point.y)
+    x = point.x + BOX.width
+    way += `H${x}`
+  }
+  curve(end, to.y + BOX.height / 2)
+  return way
 }
 
-function edges({ graph }: Report, placed: ReadonlyMap<string, Placed>): readonly string[] {
-  return graph.links.flatMap((link) => {
-    const from = placed.get(link.from)
-    const to = placed.get(link.to)
-    if (from === undefined || to === undefined) return []
-    const forward = to.x > from.x
-    const x1 = forward ? from.x + BOX.width : from.x
-    const x2 = forward ? to.x : to.x + BOX.width
-    const y1 = from.y + BOX.height / 2
-    const y2 = to.y + BOX.height / 2
-    const bend = forward ? GAP.x / 2 : -GAP.x / 2
-    const kind = isHeld(link) ? 'held' : link.need
-    const title = escapeHtml(`${link.name}: ${link.kind}, need ${link.need}`)
-    return `<path class="${kind}" d="M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}" marker-end="url(#arrow)"><title>${title}</title></path>`
-  })
-}
-
-function node({ component, x, y }: Placed, down: readonly number[], label: string, isTorn: boolean): string {
+function node(
+  { component, x, y }: Placed,
+  report: Report,
+  order: ReadonlyMap<string, number>,
+  counted: Counted | undefined,
+): string {
   const { name, kind } = component
-  const short = name.length > LABEL_CHARS ? `${name.slice(0, LABEL_CHARS - 1)}…` : name
+  // Of two components of one name, each in its system: the panel says which.
+  const base = name.replace(/ \(.*\)$/, '')
+  const short = base.length > LABEL_CHARS ? `${base.slice(0, LABEL_CHARS - 1)}…` : base
+  const top = isStore(component) ? y + 3 : y
+  const radius = report.blastRadii.find((one) => one.component === name)
+  const down = (radius?.takesDown ?? []).flatMap((other) => order.get(other) ?? [])
+  const badge =
+    counted === undefined
+      ? ''
+      : `<g class="badge${counted.isSevere ? ' severe' : ''}"><rect x="${x + BOX.width - 27}" y="${y - 7}" width="32" height="17" rx="8.5"/><text x="${x + BOX.width - 11}" y="${y + 5.5}">${counted.strong}</text></g>`
   return [
-    `<g class="node${isTorn ? ' torn' : ''}" tabindex="0" role="img" data-down="${down.join(' ')}" aria-label="${escapeHtml(label)}">`,
-    `<title>${escapeHtml(label)}</title>`,
-    `<rect x="${x}" y="${y}" width="${BOX.width}" height="${BOX.height}" rx="9"/>`,
-    `<text x="${x + 10}" y="${y + 17}">${escapeHtml(short)}</text>`,
-    `<text class="sub" x="${x + 10}" y="${y + 32}">${escapeHtml(kind)}, takes down ${down.length}</text></g>`,
+    `<g class="node ${kind}" tabindex="0" role="button" aria-pressed="false" ${attributes(component, down, order, radius?.isAssumed)}>`,
+    `<title>${escapeHtml(sayRadius(name, radius))}</title>`,
+    shape(component, x, y),
+    `<text x="${x + 12}" y="${top + 20}">${escapeHtml(short)}</text>`,
+    `<text class="sub" x="${x + 12}" y="${top + 35}">${escapeHtml(kind)}${down.length > 0 ? ` · takes down ${down.length}` : ''}</text>${badge}</g>`,
   ].join('')
+}
+
+function attributes(
+  { name }: Component,
+  down: readonly number[],
+  order: ReadonlyMap<string, number>,
+  isAssumed?: boolean,
+): string {
+  const known = isAssumed === true ? 'assumed' : 'config'
+  return `data-index="${order.get(name)}" data-name="${escapeHtml(name)}" data-down="${down.join(' ')}" data-known="${known}" aria-label="${escapeHtml(`${name}, takes down ${down.length}`)}"`
+}
+
+function sayRadius(name: string, radius: Report['blastRadii'][number] | undefined): string {
+  if (radius === undefined || radius.takesDown.length === 0) return `${name} takes down nothing else that was seen`
+  return `${name} takes down ${radius.takesDown.join(', ')} (${radius.isAssumed ? 'assumed' : 'config'})`
+}
+
+/** A datastore is a drum, what is outside has a broken edge: told by shape, not by colour. */
+function shape({ kind }: Component, x: number, y: number): string {
+  const { width, height } = BOX
+  if (!isStore({ kind })) return `<rect class="box" x="${x}" y="${y}" width="${width}" height="${height}" rx="10"/>`
+  const [rx, ry] = [width / 2, 5]
+  const body = `M${x} ${y + ry}v${height - 2 * ry}a${rx} ${ry} 0 0 0 ${width} 0v${2 * ry - height}`
+  return `<path class="box" d="${body}a${rx} ${ry} 0 0 0 ${-width} 0z"/><path class="lid" d="M${x} ${y + ry}a${rx} ${ry} 0 0 0 ${width} 0"/>`
+}
+
+function chips(
+  title: string,
+  components: readonly Component[],
+  order: ReadonlyMap<string, number>,
+  counts: ReadonlyMap<string, Counted>,
+): string {
+  if (components.length === 0) return ''
+  const list = components.map(({ name, kind }) => {
+    const counted = counts.get(name)
+    return `<button type="button" class="chip${counted?.isSevere === true ? ' severe' : ''}" data-index="${order.get(name)}" data-name="${escapeHtml(name)}" data-down="">${escapeHtml(name)} <small>${kind}${counted === undefined ? '' : ` · ${counted.strong} (static)`}</small></button>`
+  })
+  const inner = `<div class="chips">${list.join(' ')}</div>`
+  return components.length > CHIPS_MAX
+    ? `<details class="more"><summary>${title}: ${components.length} (config)</summary>${inner}</details>`
+    : `<p class="dim chips-title">${title}</p>${inner}`
 }

@@ -1,47 +1,32 @@
 // The report as Markdown: what a team reads in a merge request. The executive page first, then diagnostics with evidence, failure propagation, states
 // that nothing leaves, the checklist, and what was not read.
-//   RE7. Names, paths and texts of the audited repository are text: no markup of theirs has an effect.
 
-import { type BlastRadius, isHeld } from '../graph/blast-radius.ts'
 import { CATEGORIES } from '../rules/rule.ts'
 import { NOT_MEASURABLE, showFigure, showPlace, showValue } from './figure.ts'
+import { checklist, criticalPaths, permanent, propagation, startOrder } from './markdown-propagation.ts'
+import { code, few, plain, table } from './markdown-text.ts'
 import { effortOf, priorityOf } from './plan.ts'
 import type { Report, ReportedFinding } from './report.ts'
 
 const PLACES_MAX = 12
 const FINDINGS_MAX = 500
 const UNREAD_MAX = 40
-const RADII_MAX = 40
 
 export function renderMarkdown(report: Report): string {
   const parts = [
     executive(report),
+    serviceLevels(report),
+    categories(report),
     plan(report),
     diagnostics(report),
     propagation(report),
+    criticalPaths(report),
     permanent(report),
+    startOrder(report),
     checklist(report),
     coverage(report),
   ]
   return `${parts.join('\n\n')}\n`
-}
-
-/** RE7. */
-export function plain(text: string): string {
-  return text
-    .replace(/[\r\n\t]+/g, ' ')
-    .replace(/[\\`*{}[\]<>|~#!$@]|(?<!\w)_|_(?!\w)/g, (char) => `&#${char.codePointAt(0)};`)
-    .replace(/(https?|ftp):\/\//gi, '$1&#58;//')
-}
-
-/** RE7: as code, whatever it holds. */
-function code(text: string): string {
-  return `<code>${plain(text)}</code>`
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
-  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
 }
 
 function executive(report: Report): string {
@@ -63,7 +48,6 @@ function executive(report: Report): string {
     `Strong: ${showFigure(figures.strong)}: critical ${showFigure(figures.critical)}, high ${showFigure(figures.high)}, ` +
       `medium ${showFigure(figures.medium)}, low ${showFigure(figures.low)}. For review: ${showFigure(figures.review)}. ` +
       `Suppressed: ${showFigure(figures.suppressed)}. Applied: ${showFigure(figures.rules)}.`,
-    `Service levels, target against actual: ${NOT_MEASURABLE} (no measurement was part of this audit).`,
     '## Top ten',
     rows.length === 0
       ? 'Nothing was found.'
@@ -71,21 +55,55 @@ function executive(report: Report): string {
   ].join('\n\n')
 }
 
-function plan({ plan: phases }: Report): string {
-  const rows = phases.map(({ priority, title, after, fingerprints, effort }) => [
-    priority,
-    title,
-    `${fingerprints.length} findings (static)`,
-    showFigure(effort),
-    after.join(', '),
+function serviceLevels({ serviceLevels: levels }: Report): string {
+  const rows = levels.map(({ name, target, actual, needs }) => [
+    name,
+    target === null ? 'none is stated' : showFigure(target),
+    actual === null ? NOT_MEASURABLE : showFigure(actual),
+    needs,
   ])
-  const [first] = phases
   return [
-    '## Plan',
-    first === undefined
-      ? 'Nothing strong was found: there is nothing to plan.'
-      : `${table(['phase', 'what', 'findings', 'effort', 'after'], rows)}\n\nEffort rests on ${plain(first.effort.source)}.`,
+    '## Service levels',
+    'Target against actual. An audit that only reads measures nothing: what would have to be measured is named.',
+    table(['level', 'target', 'actual', 'what would have to be measured'], rows),
   ].join('\n\n')
+}
+
+function categories({ categories: states }: Report): string {
+  const rows = states.map(({ category, state, because, rules, lookedAt, strong, review }) => [
+    category,
+    `${state}: ${because}`,
+    showFigure(rules),
+    showFigure(lookedAt),
+    showFigure(strong),
+    showFigure(review),
+  ])
+  return [
+    '## Where it tears',
+    'A category without a rule, or with nothing to look at, is not counted as good.',
+    table(['category', 'state', 'rules', 'looked at', 'strong', 'for review'], rows),
+  ].join('\n\n')
+}
+
+function plan({ plan: phases }: Report): string {
+  const [first] = phases
+  if (first === undefined) return '## Plan\n\nNothing strong was found: there is nothing to plan.'
+  const parts = phases.map(({ priority, title, after, fingerprints, effort, tasks }) => {
+    const rows = tasks.map((task) => [
+      plain(task.text),
+      `${code(task.rule)}: ${task.fingerprints.length} (static)`,
+      few(task.components, 4, 'static') || 'no component',
+      showFigure(task.effort),
+      task.owners.length === 0 ? 'unassigned' : few(task.owners, 3, 'config'),
+      task.after.length === 0 ? 'nothing' : task.after.map(plain).join(', '),
+    ])
+    const waits = after.length === 0 ? 'starts at once' : `after ${after.join(', ')}`
+    return [
+      `### ${priority} ${title}: ${fingerprints.length} findings (static), ${showFigure(effort)}, ${waits}`,
+      table(['what', 'for', 'where', 'effort', 'owner', 'waits for'], rows),
+    ].join('\n\n')
+  })
+  return ['## Plan', ...parts, `Effort rests on ${plain(first.effort.source)}.`].join('\n\n')
 }
 
 function diagnostics({ findings }: Report): string {
@@ -128,61 +146,6 @@ function diagnostic(finding: ReportedFinding): string {
       `- Suppressed${suppressed.until === undefined ? '' : ` until ${plain(suppressed.until)}`}: ${plain(suppressed.reason)}`,
     )
   return lines.join('\n')
-}
-
-function propagation({ graph, blastRadii, findings }: Report): string {
-  const modes = (component: string): string => {
-    const own = findings.filter((finding) => finding.component === component && finding.suppressed === undefined)
-    const worst = own.slice(0, 3).map(({ rule, severity }) => `${code(rule)} (${severity})`)
-    return worst.length === 0 ? 'none found' : worst.join(', ')
-  }
-  const guards = ({ component }: BlastRadius): string => {
-    const into = graph.links.filter(({ to }) => to === component)
-    return into.length === 0
-      ? 'no link into it was seen'
-      : `${into.filter(isHeld).length} of ${into.length} links hold (config)`
-  }
-  const rows = blastRadii
-    .slice(0, RADII_MAX)
-    .map((radius) => [
-      plain(radius.component),
-      modes(radius.component),
-      radius.takesDown.length === 0 ? 'nothing' : plain(radius.takesDown.join(', ')),
-      radius.isAssumed ? 'assumed' : 'config',
-      guards(radius),
-    ])
-  return [
-    '## Failure propagation',
-    rows.length === 0
-      ? `No components were recognised: ${NOT_MEASURABLE}.`
-      : table(['when this fails', 'it may by', 'it takes down', 'known by', 'what holds'], rows),
-    ...(blastRadii.length > RADII_MAX
-      ? [`${blastRadii.length - RADII_MAX} more components (config) take down less.`]
-      : []),
-  ].join('\n\n')
-}
-
-function permanent({ findings, rules }: Report): string {
-  const own = findings.filter(({ category }) => category === 'permanent failure')
-  const applied = rules.filter(({ category }) => category === 'permanent failure').length
-  const lines = own.map(
-    (finding) =>
-      `- ${code(showPlace(finding.evidence[0] as ReportedFinding['evidence'][number]))} ${plain(finding.rootCause)} Way back: ${plain(finding.remedies[0]?.text ?? 'none is known')}`,
-  )
-  const none = applied === 0 ? `${NOT_MEASURABLE}: no rule of this kind was applied.` : 'None was found.'
-  return ['## States that nothing leaves', lines.length === 0 ? none : lines.join('\n')].join('\n\n')
-}
-
-function checklist({ findings, rules }: Report): string {
-  const open = findings.filter(({ suppressed }) => suppressed === undefined)
-  const rows = CATEGORIES.map((category) => {
-    const applied = rules.filter((rule) => rule.category === category).length
-    const strong = open.filter((finding) => finding.category === category && finding.tier !== 'review').length
-    const review = open.filter((finding) => finding.category === category && finding.tier === 'review').length
-    const mark = applied === 0 ? NOT_MEASURABLE : strong > 0 ? 'torn' : review > 0 ? 'to review' : 'nothing found'
-    return [category, mark, `${applied} (static)`, `${strong} (static)`, `${review} (static)`]
-  })
-  return ['## Checklist', table(['category', 'state', 'rules', 'strong', 'for review'], rows)].join('\n\n')
 }
 
 function coverage({

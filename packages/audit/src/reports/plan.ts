@@ -1,6 +1,7 @@
 // The plan: what to do first, and what waits for it. Effort is the class that each rule states, summed at the top of its class: an assumption, shown as
 // one. Findings for review are decided before anything is planned for them.
 //   RE3. A finding is in one phase at most, a suppressed one in none, and a phase waits only for phases before it.
+//   RR7. A phase is made of tasks, one of each rule, with its owners; a task waits only for tasks of the plan.
 
 import { EFFORTS, type Effort, type Finding, PRIORITIES, type Priority } from '../model/finding.ts'
 import type { Figure } from './figure.ts'
@@ -22,7 +23,31 @@ export interface Phase {
   readonly after: readonly Priority[]
   readonly fingerprints: readonly string[]
   readonly effort: Figure
+  readonly tasks: readonly Task[]
 }
+
+export interface Task {
+  readonly rule: string
+  readonly text: string
+  readonly guarantee?: string
+  readonly fingerprints: readonly string[]
+  readonly components: readonly string[]
+  /** From CODEOWNERS; empty: unassigned. */
+  readonly owners: readonly string[]
+  readonly effort: Figure
+  /** Rules whose tasks come first: what this one builds on. */
+  readonly after: readonly string[]
+}
+
+/** What a remedy builds on: waiting for health needs a health that is true, repeating needs effects that may be repeated, a breaker counts what has a deadline. */
+const BUILDS_ON: readonly (readonly [rule: RegExp, on: RegExp])[] = [
+  [/^compose-depends-/, /^(compose-no-healthcheck|compose-healthcheck-|health-)/],
+  [/^(k8s-)?single-replica|replica/, /^(state-in-memory|rate-limit-in-memory)/],
+  [/^retry-|^no-429/, /^missing-idempotency/],
+  [/breaker|guardrail/, /timeout|deadline/],
+  [/^(no-dlq|message-no-redelivery)/, /^missing-idempotency/],
+  [/^compose-env-|^compose-default-secret/, /^(hardcoded-secret|default-secret)/],
+]
 
 export function priorityOf({ remedies, severity }: Finding): Priority {
   return remedies[0]?.priority ?? (severity === 'critical' ? 'P0' : severity === 'high' ? 'P1' : 'P2')
@@ -35,23 +60,50 @@ export function effortOf({ remedies }: Finding): Effort {
 /** RE3. Phases without findings are left out. */
 export function planOf(findings: readonly Finding[]): readonly Phase[] {
   const open = findings.filter(({ tier, suppressed }) => tier !== 'review' && suppressed === undefined)
+  const rules = [...new Set(open.map(({ rule }) => rule))]
   const phases: Phase[] = []
   for (const priority of PRIORITIES) {
     const own = open.filter((finding) => priorityOf(finding) === priority)
     if (own.length === 0) continue
-    const hours = own.reduce((sum, finding) => sum + EFFORT_HOURS[effortOf(finding)], 0)
     phases.push({
       priority,
       title: TITLES[priority],
       after: phases.map((phase) => phase.priority),
       fingerprints: own.map(({ fingerprint }) => fingerprint),
-      effort: {
-        value: hours,
-        unit: 'hours at most',
-        provenance: 'assumed',
-        source: `the effort class of each rule (${EFFORTS.map((effort) => `${effort} ${EFFORT_HOURS[effort]} h`).join(', ')}), once per finding`,
-      },
+      effort: effortFigure(own),
+      tasks: rules.flatMap((rule) => {
+        const list = own.filter((finding) => finding.rule === rule)
+        return list.length === 0 ? [] : [taskOf(rule, list, rules)]
+      }),
     })
   }
   return phases
+}
+
+function effortFigure(findings: readonly Finding[]): Figure {
+  return {
+    value: findings.reduce((sum, finding) => sum + EFFORT_HOURS[effortOf(finding)], 0),
+    unit: 'hours at most',
+    provenance: 'assumed',
+    source: `the effort class of each rule (${EFFORTS.map((effort) => `${effort} ${EFFORT_HOURS[effort]} h`).join(', ')}), once per finding`,
+  }
+}
+
+/** RR7. */
+function taskOf(rule: string, findings: readonly Finding[], rules: readonly string[]): Task {
+  const [remedy] = findings[0]?.remedies ?? []
+  const known = <T>(list: readonly (T | undefined)[]): readonly T[] => [
+    ...new Set(list.filter((one) => one !== undefined)),
+  ]
+  const builtOn = BUILDS_ON.filter(([own]) => own.test(rule)).map(([, on]) => on)
+  return {
+    rule,
+    text: remedy?.text ?? 'No remedy is known.',
+    ...(remedy?.guarantee === undefined ? {} : { guarantee: remedy.guarantee }),
+    fingerprints: findings.map(({ fingerprint }) => fingerprint),
+    components: known(findings.map(({ component }) => component)),
+    owners: known(findings.map(({ owner }) => owner)),
+    effort: effortFigure(findings),
+    after: rules.filter((other) => other !== rule && builtOn.some((on) => on.test(other))),
+  }
 }

@@ -5,7 +5,7 @@
 //   RE18. Every number comes from the file and is `measured`; thresholds are `assumed` until somebody sets them.
 
 import { type Figure, figure, showFigure } from './figure.ts'
-import { plain } from './markdown.ts'
+import { plain } from './markdown-text.ts'
 import { OUTCOMES, type Outcome, type TestResult } from './results.ts'
 
 /** Shares in percent. Overall and of each category. */

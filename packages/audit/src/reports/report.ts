@@ -4,23 +4,28 @@
 
 import type { SuppressionProblem } from '../findings/suppression.ts'
 import type { BlastRadius } from '../graph/blast-radius.ts'
-import type { Finding } from '../model/finding.ts'
+import type { SinglePoint } from '../graph/paths.ts'
+import type { StartOrder } from '../graph/start-order.ts'
 import type { SystemGraph } from '../model/graph.ts'
 import type { Unread } from '../repository/repository.ts'
 import type { RuleMeta } from '../rules/rule.ts'
+import type { Cascade } from './cascades.ts'
+import type { CategoryState } from './categories.ts'
+import type { CheckedComponent } from './checklist.ts'
 import type { Figure } from './figure.ts'
+import type { MatrixRow } from './matrix.ts'
+import type { PermanentState } from './permanent.ts'
 import type { Phase } from './plan.ts'
+import type { ReportedFinding } from './reported.ts'
+import type { ServiceLevel } from './service-levels.ts'
+
+export type { ReportedFinding }
 
 export const REPORT_FORMAT = 'ripstop-audit'
 export const REPORT_VERSION = 1
 
 export const GRADES = ['A', 'B', 'C', 'D', 'E'] as const
 export type Grade = (typeof GRADES)[number]
-
-/** A finding as reports hold it: with its category, and the component that its place belongs to. */
-export interface ReportedFinding extends Finding {
-  readonly category: RuleMeta['category']
-}
 
 export interface Coverage {
   readonly languages: readonly { readonly language: string; readonly files: Figure; readonly lines: Figure }[]
@@ -57,8 +62,19 @@ export interface Report {
   /** Fingerprints, the first first. */
   readonly topTen: readonly string[]
   readonly plan: readonly Phase[]
+  readonly serviceLevels: readonly ServiceLevel[]
+  readonly categories: readonly CategoryState[]
   readonly rules: readonly RuleMeta[]
   readonly graph: SystemGraph
   readonly blastRadii: readonly BlastRadius[]
+  /** Failure propagation: the seeds' second kind of report. */
+  readonly matrix: readonly MatrixRow[]
+  readonly cascades: readonly Cascade[]
+  /** Not all cascades are told: the rest is like them. */
+  readonly hasMoreCascades: boolean
+  readonly singlePoints: readonly SinglePoint[]
+  readonly permanentStates: readonly PermanentState[]
+  readonly startOrder: StartOrder
+  readonly checklist: readonly CheckedComponent[]
   readonly coverage: Coverage
 }

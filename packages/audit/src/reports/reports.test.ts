@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { describe, expect, test } from 'vitest'
-import { indexOf } from '../folder.fixture.ts'
 import type { Finding } from '../model/finding.ts'
+import { repositoryOf } from '../repository/repository.fixture.ts'
 import type { Repository } from '../repository/repository.ts'
 import type { Rule } from '../rules/rule.ts'
 import type { Scan } from '../scan.ts'
@@ -51,34 +51,22 @@ function finding(index: number, more: Partial<Finding> = {}): Finding {
   }
 }
 
-function reportOf(findings: readonly Finding[], more: Partial<Repository> = {}): Report {
-  const component = (name: string, folder: string | undefined) =>
-    ({ name, kind: 'service', folder, image: undefined, replicas: 1, evidence: [] }) as const
-  const link = {
-    name: 'api -> db',
-    from: 'api',
-    to: 'db',
-    kind: 'postgres',
-    need: 'hard',
-    sites: [],
-    guarantees: [],
-  } as const
+const SYSTEM = {
+  'compose.yml': `services:
+  api:
+    build: ./api
+    ports: ['80:80']
+    depends_on: { db: { condition: service_healthy } }
+  db: { image: 'postgres:16' }
+`,
+  'api/src/main.ts': 'export const a = 1\n',
+}
+
+function reportOf(findings: readonly Finding[], texts: Readonly<Record<string, string>> = SYSTEM): Report {
   const repository: Repository = {
+    ...repositoryOf(texts),
     root: '/home/someone/audited',
-    files: indexOf({}),
-    facts: new Map([['a.ts', { language: 'typescript', lines: 7 } as never]]),
-    configuration: {
-      compose: [],
-      kubernetes: [],
-      dockerfiles: [],
-      envFiles: new Map(),
-      manifests: [],
-      schemas: [],
-      openapi: [],
-    },
-    graph: { components: [component('api', './api'), component('db', undefined)], links: [link] },
     unread: [{ path: 'big.ts', why: 'too large', detail: '9 bytes' }],
-    ...more,
   }
   const scanned: Scan = {
     repository,
@@ -87,6 +75,7 @@ function reportOf(findings: readonly Finding[], more: Partial<Repository> = {}):
     findings,
     suppressionProblems: [],
     brokenRules: [],
+    reads: new Map(),
   }
   return buildReport(scanned, '1.2.3')
 }
@@ -104,7 +93,7 @@ describe('the report', () => {
   test('RE1, RE2: it fits its published schema, every figure with its provenance, and names no path above the folder', () => {
     const schema = JSON.parse(readFileSync(new URL('../../report.schema.json', import.meta.url), 'utf8'))
     const validate = new Ajv2020({ allErrors: true }).compile(schema)
-    for (const report of [hostile, reportOf([]), reportOf([], { facts: new Map() })]) {
+    for (const report of [hostile, reportOf([]), reportOf([], {})]) {
       const json = renderJson(report)
       expect(validate(JSON.parse(json)), JSON.stringify(validate.errors)).toBe(true)
       expect(json).not.toContain('/home/someone')
@@ -136,7 +125,7 @@ describe('the report', () => {
       reportOf([finding(0, { tier: 'review' }), finding(1, { suppressed: { reason: 'x', until: undefined } })]).grade,
     ).toBe('A')
     expect(reportOf([finding(0)]).grade).toBe('C')
-    expect(reportOf([], { facts: new Map() })).toMatchObject({
+    expect(reportOf([], {})).toMatchObject({
       grade: null,
       gradeBecause: expect.stringContaining('not measurable here'),
     })
@@ -172,10 +161,10 @@ describe('formats', () => {
   test('RE1, RE7: in Markdown every number says how it is known, and hostile text stays text', () => {
     const text = renderMarkdown(hostile)
     expect(text).toContain('300 s (static)')
-    expect(text).toContain('Service levels, target against actual: not measurable here')
+    expect(text).toContain('| availability | none is stated | not measurable here |')
     expect(text).not.toMatch(/<img|<\/script|\[x\]\(|https:\/\/evil/)
     expect(text.split('\n').filter((line) => line.startsWith('# '))).toHaveLength(1)
-    expect(renderMarkdown(reportOf([], { facts: new Map() }))).toContain('**Grade: not measurable here**')
+    expect(renderMarkdown(reportOf([], {}))).toContain('**Grade: not measurable here**')
   })
 
   test('RE8: SARIF knows a finding by its fingerprint, whatever its line', () => {
@@ -247,21 +236,19 @@ describe('the page', () => {
 
   test('RE1: a number has its provenance, and what is not measured says so', () => {
     expect(page).toContain('300 s (static)')
-    expect(page).toContain('<b>not measurable here</b>')
+    expect(page).toContain('<b class="dim">not measurable here</b>')
     expect(page).toContain('(assumed)')
   })
 
   test('RE12: circles and crowds of components are drawn, each once, the rest named', () => {
-    const names = Array.from({ length: 100 }, (_, index) => `s${index}`)
-    const components = names.map(
-      (name) => ({ name, kind: 'service', folder: undefined, image: undefined, replicas: 1, evidence: [] }) as const,
+    const services = Array.from(
+      { length: 100 },
+      (_, index) => `  s${index}: { image: x, depends_on: [s${(index + 1) % 3}] }`,
     )
-    const links = names.map((from, index) => {
-      const to = names[(index + 1) % 3] as string
-      return { name: `${from} -> ${to}`, from, to, kind: 'http', need: 'hard', sites: [], guarantees: [] } as const
-    })
-    const crowd = renderHtml(reportOf([], { graph: { components, links } }))
-    expect(crowd.match(/<g class="node/g)).toHaveLength(80)
-    expect(crowd).toContain('Not drawn (least reach)')
+    const crowd = renderHtml(reportOf([], { 'compose.yml': `services:\n${services.join('\n')}\n` }))
+    expect(crowd.match(/<g class="node/g)).toHaveLength(60)
+    expect(crowd).toContain('Not drawn (fewest links)')
+    const places = [...crowd.matchAll(/<rect class="box" (x="[\d.]+" y="[\d.]+")/g)].map(([, place]) => place)
+    expect(new Set(places).size).toBe(60)
   })
 })

@@ -22,6 +22,7 @@ export interface Configuration {
   readonly manifests: readonly Manifest[]
   readonly schemas: readonly DataSchema[]
   readonly openapi: readonly OpenApiDocument[]
+  readonly moduleNames: readonly ModuleName[]
 }
 
 /** One file, or a file with its override and includes, merged as `docker compose config` would. */
@@ -150,4 +151,13 @@ export interface OpenApiDocument {
   readonly file: string
   readonly version: string | undefined
   readonly operations: readonly { readonly method: string; readonly path: string; readonly loc: Loc }[]
+}
+
+/** A name of a module, and where it leads in the repository; at most one `*` in each stands for the same text. */
+export interface ModuleName {
+  /** Files below this folder use the name. */
+  readonly folder: string
+  readonly name: string
+  /** Paths from the root; the first that exists counts. */
+  readonly targets: readonly string[]
 }

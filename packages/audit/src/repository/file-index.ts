@@ -1,15 +1,18 @@
 // The files of a repository, by path. Texts are read when they are asked for and kept as long as they fit.
 //   WA7. Paths are relative with slashes; one that climbs out of the root is not there.
 
-import { readFileSync } from 'node:fs'
 import { join, posix } from 'node:path'
+import { readBytes, toText } from './read-file.ts'
 import type { FileIndex, FileRole } from './repository.ts'
-import type { Walked, WalkedFile } from './walk.ts'
+import { WALK_LIMITS, type Walked, type WalkedFile } from './walk.ts'
 
-const KEPT_CHARS_MAX = 48_000_000
+const KEPT_CHARS_MAX = 8_000_000
 
-/** Of what was walked. `has` knows folders too. */
-export function createFileIndex({ root, files, folders }: Walked): FileIndex {
+/** Of what was walked. `has` knows folders too. `onRead` is told every file whose text was asked for, with what was there; undefined: nothing. */
+export function createFileIndex(
+  { root, files, folders }: Walked,
+  onRead: (path: string, bytes: Buffer | undefined) => void = () => {},
+): FileIndex {
   const byPath = new Map<string, WalkedFile>(files.map((file) => [file.path, file]))
   const lists = new Map<FileRole | undefined, readonly string[]>()
   const texts = new Map<string, string>()
@@ -20,7 +23,9 @@ export function createFileIndex({ root, files, folders }: Walked): FileIndex {
     if (known !== undefined) return known
     const file = byPath.get(path)
     if (file === undefined || file.isOpaque) return undefined
-    const text = readText(join(root, path))
+    const bytes = readBytes(join(root, path), WALK_LIMITS.fileBytesMax)
+    onRead(path, bytes)
+    const text = bytes === undefined ? undefined : toText(bytes)
     if (text === undefined) return undefined
     for (const [oldest, { length }] of texts) {
       if (kept + text.length <= KEPT_CHARS_MAX) break
@@ -49,13 +54,4 @@ export function createFileIndex({ root, files, folders }: Walked): FileIndex {
 function normal(path: string): string {
   const clean = posix.normalize(path)
   return clean.length > 1 && clean.endsWith('/') ? clean.slice(0, -1) : clean
-}
-
-function readText(path: string): string | undefined {
-  try {
-    const text = readFileSync(path, 'utf8')
-    return text.includes('\0') ? undefined : text.replace(/^\uFEFF/, '')
-  } catch {
-    return undefined // gone since it was listed
-  }
 }

@@ -1,10 +1,13 @@
 // Everything that a repository's configuration says, read once.
 
+import type { FileFacts } from '../facts/facts.ts'
+import { attempt, type Tell } from '../readers/attempt.ts'
 import { readComposeProjects } from '../readers/compose/read.ts'
 import { readDockerfiles } from '../readers/dockerfile.ts'
 import { readDotenv } from '../readers/dotenv.ts'
 import { readKubernetes } from '../readers/kubernetes.ts'
 import { readManifests } from '../readers/manifests.ts'
+import { readModuleNames } from '../readers/module-names.ts'
 import { readOpenApi } from '../readers/openapi.ts'
 import { readSchemas } from '../readers/schemas.ts'
 import type { Configuration, Located } from './configuration.ts'
@@ -13,25 +16,38 @@ import type { FileIndex } from './repository.ts'
 
 const ENV_FILES_MAX = 500
 
-/** Never throws for what a file says: what is broken in it is left out, and said in `problems` of its project. */
-export function readConfiguration(files: FileIndex): Configuration {
+export interface ReadingConfiguration {
+  readonly tell?: Tell
+  /** Put around every reader. */
+  readonly measure?: <T>(reader: string, read: () => T) => T
+  /** Of the sources: those that say nothing of a schema need not be read again. */
+  readonly facts?: ReadonlyMap<string, FileFacts>
+}
+
+/** Never throws for what a file says: what is broken in it is left out, and told. */
+export function readConfiguration(
+  files: FileIndex,
+  { tell = () => {}, measure = (_reader, read) => read(), facts }: ReadingConfiguration = {},
+): Configuration {
   return {
-    compose: readComposeProjects(files),
-    kubernetes: readKubernetes(files),
-    dockerfiles: readDockerfiles(files),
-    envFiles: readEnvFiles(files),
-    manifests: readManifests(files),
-    schemas: readSchemas(files),
-    openapi: readOpenApi(files),
+    compose: measure('compose', () => readComposeProjects(files, tell)),
+    kubernetes: measure('Kubernetes', () => readKubernetes(files, tell)),
+    dockerfiles: measure('Dockerfile', () => readDockerfiles(files, tell)),
+    envFiles: measure('environment files', () => readEnvFiles(files, tell)),
+    manifests: measure('manifests', () => readManifests(files, tell)),
+    schemas: measure('schemas', () => readSchemas(files, tell, facts)),
+    openapi: measure('OpenAPI', () => readOpenApi(files, tell)),
+    moduleNames: measure('module names', () => readModuleNames(files, tell)),
   }
 }
 
-function readEnvFiles(files: FileIndex): ReadonlyMap<string, ReadonlyMap<string, Located<string>>> {
+function readEnvFiles(files: FileIndex, tell: Tell): ReadonlyMap<string, ReadonlyMap<string, Located<string>>> {
   const paths = files.list().filter((file) => /^\.env(\.[\w.-]+)?$|^[\w.-]+\.env$/.test(nameOf(file)))
   const found = new Map<string, ReadonlyMap<string, Located<string>>>()
   for (const file of paths.slice(0, ENV_FILES_MAX)) {
     const text = files.read(file)
-    if (text !== undefined) found.set(file, readDotenv(file, text))
+    const read = text === undefined ? undefined : attempt(file, tell, () => readDotenv(file, text))
+    if (read !== undefined) found.set(file, read)
   }
   return found
 }

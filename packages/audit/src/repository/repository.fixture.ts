@@ -1,5 +1,6 @@
 // For tests: a repository made of texts, read as one on disk would be.
 
+import { programOf } from '../program/index.ts'
 import { readFacts } from '../readers/read-facts.ts'
 import { folderOf } from './paths.ts'
 import { readConfiguration } from './read-configuration.ts'
@@ -22,11 +23,13 @@ export function filesOf(texts: Readonly<Record<string, string>>): FileIndex {
 export function repositoryOf(texts: Readonly<Record<string, string>>): Repository {
   const files = filesOf(texts)
   const { facts, unread } = readFacts(files)
+  const configuration = readConfiguration(files)
+  programOf(facts, configuration.moduleNames)
   return {
     root: '/',
     files,
     facts,
-    configuration: readConfiguration(files),
+    configuration,
     graph: { components: [], links: [] },
     unread,
   }

@@ -50,10 +50,16 @@ const FOLDERS: Readonly<Record<string, FileRole>> = {
   spec: 'test',
   specs: 'test',
   e2e: 'test',
+  __e2e__: 'test',
   cypress: 'test',
   fixtures: 'test',
   __fixtures__: 'test',
   testdata: 'test',
+  testing: 'test',
+  bench: 'test',
+  benches: 'test',
+  benchmark: 'test',
+  benchmarks: 'test',
   test_framework: 'test',
   example: 'example',
   examples: 'example',
@@ -63,8 +69,11 @@ const FOLDERS: Readonly<Record<string, FileRole>> = {
   demos: 'example',
 }
 
+/** Below `src` it is what the product is about: demos of games, samples of laboratories. */
+const SHOWN = /^(?:demos?|samples?)$/
+
 const TEST_NAME =
-  /([._-](test|tests|spec|e2e|stories|fixture|mock)\.[cm]?[jt]sx?$)|(^test_.*\.py$)|(_tests?\.py$)|(^conftest\.py$)|(^(jest|vitest|playwright|cypress)\.(config|setup|workspace)\b)/
+  /([._-]((client|server|unit|integration)?-?tests?|spec|e2e|stories|fixture|mock)\.[cm]?[jt]sx?$)|(^test_.*\.py$)|(_tests?\.py$)|(^conftest\.py$)|(^(jest|vitest|playwright|cypress)\.(config|setup|workspace)\b)/
 const GENERATED_NAME =
   /(\.min\.(js|css|mjs)$)|(\.bundle\.js$)|(_pb2(_grpc)?\.pyi?$)|(\.pb\.[jt]s$)|(\.generated\.)|(\.d\.[cm]?ts$)/
 const TEST_FOLDER = /^tests?[_-]|[_-]tests?$/
@@ -113,8 +122,10 @@ export function roleOfPath(path: string): FileRole {
   const name = segments.pop() ?? ''
   const byName = roleOfName(name)
   if (byName === 'other' || byName === 'document') return byName
-  for (const segment of segments.reverse()) {
+  segments.reverse()
+  for (const [index, segment] of segments.entries()) {
     const folder = segment.toLowerCase()
+    if (SHOWN.test(folder) && segments.slice(index + 1).includes('src')) continue
     const role = Object.hasOwn(FOLDERS, folder) ? FOLDERS[folder] : TEST_FOLDER.test(folder) ? 'test' : undefined
     if (role !== undefined) return role
   }

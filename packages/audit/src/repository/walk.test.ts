@@ -67,6 +67,8 @@ describe('roles', () => {
     ['README.md', 'document'],
     ['logo.png', 'other'],
     ['contest/a.ts', 'source'],
+    ['api/src/demos/a.ts', 'source'],
+    ['demos/src/a.ts', 'example'],
     ['constructor/a.ts', 'source'],
   ])('WA2: %s is %s', (path, role) => {
     expect(roleOfPath(path)).toBe(role)

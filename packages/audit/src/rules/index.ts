@@ -1,5 +1,6 @@
 // The registry of rules.
 
+import { boundsRules } from './bounds/index.ts'
 import { concurrencyRules } from './concurrency/index.ts'
 import { configurationRules } from './configuration/index.ts'
 import { deadlinesRules } from './deadlines/index.ts'
@@ -20,6 +21,7 @@ export const RULES: readonly Rule[] = [
   ...guardsRules,
   ...concurrencyRules,
   ...messagesRules,
+  ...boundsRules,
   ...lifecycleRules,
   ...securityRules,
   ...configurationRules,

@@ -2,7 +2,7 @@
 
 import type { Block, BlockKind, Call, FileFacts, Path, Place, Value } from '../facts/facts.ts'
 import type { Evidence } from '../model/evidence.ts'
-import type { Program } from '../program/index.ts'
+import type { CallSite, Program } from '../program/index.ts'
 
 /** Names of the classes and functions around a block, itself included: `Store.get`; '' for the module's own code. */
 export function symbolOf({ blocks }: FileFacts, block: number): string {
@@ -67,4 +67,9 @@ export function constantOf(program: Program, file: string, value: Value, hops = 
 /** Evidence of a place in source. */
 export function seenAt(file: string, { line, endLine }: Pick<Place, 'line' | 'endLine'>, what: string): Evidence {
   return { provenance: 'static', loc: { file, line, endLine }, what }
+}
+
+/** Calls by what is called last: the quick way to those that a rule is about. */
+export function* callsOf(program: Program, names: readonly string[]): Iterable<CallSite> {
+  for (const name of names) yield* program.callsNamed(name)
 }

@@ -1,49 +1,20 @@
 // Calls that leave the process: over HTTP, RPC, to databases, caches and brokers; and the clients that they are made with. What is known of a library (its
 // defaults, how it says no) comes from the knowledge base; what a call or its client overrides comes from facts, through wrappers and configured instances.
+//   OU1. A call is told only where its name leads to a library, or to a client that one made: by imports, fields, constants and functions that hand it out.
 
-import type { SystemLink } from '../model/graph.ts'
-import type { CallSite } from '../program/index.ts'
+import type { Call } from '../facts/facts.ts'
+import { callNamed, type Library } from '../knowledge/index.ts'
+import { type CallSite, type IndexedFile, type Program, programOf } from '../program/index.ts'
 import type { Repository } from '../repository/repository.ts'
+import { type Clients, findClients } from './clients.ts'
+import type { Deadline, Outbound, OutboundCalls, OutboundClient } from './contract.ts'
+import { ofLibrary, saidAt } from './deadline.ts'
+import { family, fullName } from './names.ts'
+import { type ProcessDefaults, readProcessDefaults } from './process-defaults.ts'
+import { effectOf, targetOf } from './targets.ts'
+import { declaredMajor } from './versions.ts'
 
-export type Deadline =
-  /** Set here, or where its client is made; `ms` undefined: set to something that is not known. */
-  | { readonly state: 'present'; readonly ms: number | undefined; readonly site: CallSite }
-  /** Nothing is set, and the library has one of its own. */
-  | { readonly state: 'default'; readonly ms: number; readonly source: string }
-  /** Nothing is set and the library has none (or one so long that nobody waits for it). */
-  | { readonly state: 'absent'; readonly why: string; readonly source: string }
-  /** Something could not be seen: a spread, a client from elsewhere. */
-  | { readonly state: 'unknown' }
-
-/** Something that calls are made with: a pool, an engine, `axios.create(…)`, a Redis connection. */
-export interface OutboundClient {
-  readonly site: CallSite
-  readonly library: string
-  readonly kind: SystemLink['kind']
-  readonly deadline: Deadline
-  /** Where it leads, as far as it is told: a URL's host, or the environment variable that it comes from. */
-  readonly target: string | undefined
-}
-
-export interface Outbound {
-  readonly site: CallSite
-  readonly library: string
-  readonly kind: SystemLink['kind']
-  readonly effect: 'read' | 'write' | 'unknown'
-  readonly deadline: Deadline
-  /** How the far end's refusal (4xx, 5xx) reaches the caller: thrown, or as an answer that has to be looked at. */
-  readonly refusal: 'throws' | 'answers'
-  readonly target: string | undefined
-  /** Undefined: made by the library as it is, or not known. */
-  readonly client: OutboundClient | undefined
-}
-
-export interface OutboundCalls {
-  readonly calls: readonly Outbound[]
-  readonly clients: readonly OutboundClient[]
-  /** Of a call of facts: what leaves the process there. */
-  at(site: CallSite): Outbound | undefined
-}
+export type { Deadline, Outbound, OutboundCalls, OutboundClient } from './contract.ts'
 
 const KEPT = new WeakMap<Repository, OutboundCalls>()
 
@@ -54,6 +25,87 @@ export function outboundOf(repository: Repository): OutboundCalls {
   return kept
 }
 
-function findOutbound(_repository: Repository): OutboundCalls {
-  return { calls: [], clients: [], at: () => undefined }
+function findOutbound(repository: Repository): OutboundCalls {
+  const program = programOf(repository.facts)
+  const defaults = readProcessDefaults(repository, program)
+  const clients = findClients(repository, program, defaults)
+  const found = new Map<Call, Outbound>()
+  const finder = { repository, program, defaults, clients }
+  for (const path of program.files) {
+    const file = program.file(path)
+    if (file === undefined) continue
+    for (const call of file.facts.calls) {
+      const outbound = outboundAt(finder, file, { file: path, call })
+      if (outbound !== undefined) found.set(call, outbound)
+    }
+  }
+  return { calls: [...found.values()], clients: clients.all, at: ({ call }) => found.get(call) }
+}
+
+interface Finder {
+  readonly repository: Repository
+  readonly program: Program
+  readonly defaults: ProcessDefaults
+  readonly clients: Clients
+}
+
+function outboundAt(finder: Finder, file: IndexedFile, site: CallSite): Outbound | undefined {
+  const { callee } = site.call
+  const name = fullName(file, callee)
+  const direct = name === undefined ? undefined : callNamed(family(file.facts.language), name)
+  if (direct !== undefined) {
+    // `axios(…)` and `axios.create(…)` begin alike; what makes a client calls nobody.
+    if (finder.clients.madeBy(site.call) !== undefined) return undefined
+    return describe(finder, site, direct, undefined, callee.text.slice(callee.text.lastIndexOf('.') + 1))
+  }
+  const used = finder.clients.usedBy(file, site)
+  return used === undefined ? undefined : describe(finder, site, used.client.knowledge, used.client, used.method)
+}
+
+function describe(
+  finder: Finder,
+  site: CallSite,
+  library: Library,
+  client: OutboundClient | undefined,
+  method: string,
+): Outbound {
+  return {
+    site,
+    library: library.name,
+    kind: library.kind,
+    effect: effectOf(site.call, method),
+    deadline: deadlineOf(finder, site, library, client, method),
+    refusal: library.refusal,
+    target: targetOf(finder.program, site) ?? client?.target,
+    client,
+    knowledge: library,
+  }
+}
+
+/** OU4. */
+function deadlineOf(
+  { repository, program, defaults }: Finder,
+  site: CallSite,
+  library: Library,
+  client: OutboundClient | undefined,
+  method: string,
+): Deadline {
+  const said = saidAt({ program, site, library }, library.answer, optionsFrom(library, site.call, method))
+  if (said !== undefined) return said
+  if (client !== undefined) return client.deadline
+  return defaults.of(library) ?? ofLibrary(library, library.answer, declaredMajor(repository, site.file, library.name))
+}
+
+/** Where options begin among the arguments of a call. */
+function optionsFrom(library: Library, { args }: Call, method: string): number {
+  if (library.language === 'python') return Number.POSITIVE_INFINITY
+  if (library.name === 'axios' || library.name === '@nestjs/axios') {
+    if (/^(?:post|put|patch)(?:Form)?$/.test(method)) return 2
+    return method === 'request' || (args.length < 2 && !/^(?:get|delete|head|options)$/.test(method)) ? 0 : 1
+  }
+  // A request that was made elsewhere carries its signal.
+  const [first] = args
+  const isRequest = args.length === 1 && first?.kind === 'path' && /(?:^|\.)(?:req|request)$/i.test(first.path.text)
+  if (library.name === 'node' || isRequest) return 0
+  return library.kind === 'http' || library.kind === 'grpc' ? 1 : Number.POSITIVE_INFINITY
 }

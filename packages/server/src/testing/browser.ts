@@ -46,7 +46,8 @@ export interface Page {
   /** Keys as a person presses them: `Tab`, `Enter`, `Escape`, or a text. */
   readonly press: (key: 'Tab' | 'Enter' | 'Escape') => Promise<void>
   readonly type: (text: string) => Promise<void>
-  readonly screenshot: (file: string) => Promise<void>
+  /** Of all of the page, or of its first element that fits. */
+  readonly screenshot: (file: string, selector?: string) => Promise<void>
 }
 
 export interface Browser extends AsyncDisposable {
@@ -147,6 +148,7 @@ async function openPage(send: Send, listeners: Set<(message: Message) => void>):
     until: async (expression) => void (await until(expression, () => evaluate<boolean>(`Boolean(${expression})`))),
     show: async ({ width, height, scheme }) => {
       await ask('Emulation.setDeviceMetricsOverride', { width, height, deviceScaleFactor: 1, mobile: false })
+      await ask('Emulation.setScrollbarsHidden', { hidden: true }) // a picture beyond the window has none either
       await ask('Emulation.setEmulatedMedia', { features: [{ name: 'prefers-color-scheme', value: scheme }] })
     },
     press: async (key) => {
@@ -156,8 +158,10 @@ async function openPage(send: Send, listeners: Set<(message: Message) => void>):
       await ask('Input.dispatchKeyEvent', { type: 'keyUp', ...base })
     },
     type: async (text) => void (await ask('Input.insertText', { text })),
-    screenshot: async (file) => {
-      const { data } = await ask('Page.captureScreenshot', { format: 'png', captureBeyondViewport: true })
+    screenshot: async (file, selector) => {
+      const box = `(({ x, y, width, height }) => ({ x: x + scrollX, y: y + scrollY, width, height, scale: 1 }))(document.querySelector(${JSON.stringify(selector)}).getBoundingClientRect())`
+      const clip = selector === undefined ? {} : { clip: await evaluate(box) }
+      const { data } = await ask('Page.captureScreenshot', { format: 'png', captureBeyondViewport: true, ...clip })
       await writeFile(file, Buffer.from(data as string, 'base64'))
     },
   }

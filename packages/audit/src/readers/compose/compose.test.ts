@@ -53,6 +53,39 @@ describe('interpolation', () => {
 })
 
 describe('projects', () => {
+  test.each([
+    ['local.yml', 'services:\n  db: {image: "db:1"}\n  web: {build: .}\nvolumes: {data: {}}\n', 1],
+    ['compose/orders.yaml', "version: '3'\n\nservices:\n\n  db:\n    image: db:1\n", 1],
+    ['values.yaml', 'services:\n  db: {image: "db:1"}\nreplicas: 2\n', 0],
+    ['config/services.yaml', 'services:\n  _defaults: {autowire: true}\n', 0],
+    ['ci.yml', 'services:\n  - postgres:15\n', 0],
+    ['.github/workflows/a.yml', 'services:\n  db: {image: "db:1"}\n', 0],
+  ])('CX13: %s of %j is %j projects', (file, text, expected) => {
+    expect(read({ [file]: text })).toHaveLength(expected)
+  })
+
+  test('CX13: a file of another name that is drawn in is no project of its own', () => {
+    const db = 'services:\n  db: {image: "db:1"}\n'
+    const found = read({
+      'parts/db.yml': db,
+      'compose.yml': 'include: [parts/db.yml]\nservices:\n  a: {image: "a:1"}\n',
+    })
+    expect(found.map(({ file }) => file)).toEqual(['compose.yml'])
+  })
+
+  test('CX14: a file that waits for what the standard file defines is laid over it', () => {
+    const over = 'services:\n  a: {image: "a:1", depends_on: {db: {condition: service_healthy}}}\n'
+    const [merged] = read({ 'compose.prod.yml': over, 'compose.yml': 'services:\n  db: {image: "db:1"}\n' })
+    expect([...(merged?.services.keys() ?? [])]).toEqual(['db', 'a'])
+  })
+
+  test('CX4: a list of dependencies over the long form stands where it was written', () => {
+    const over = 'services:\n  a:\n    depends_on: [b]\n'
+    const base = 'services:\n  a: {image: "a:1", depends_on: {b: {condition: service_healthy}}}\n  b: {image: "b:1"}\n'
+    const [merged] = read({ 'compose.more.yml': over, 'compose.yml': base })
+    expect(merged?.services.get('a')?.shortDependsOn).toMatchObject({ file: 'compose.more.yml', line: 3 })
+  })
+
   test('CX4: an override is laid over its base by key, list and target', () => {
     const [base, merged] = read({
       'compose.yaml': `services:

@@ -19,9 +19,13 @@ export class ComposeLoader {
   /** Parsed and interpolated, before includes and extensions. */
   readonly #parsed = new Map<string, Mapping | undefined>()
 
-  constructor(files: FileIndex, variables: ReadonlyMap<string, Located<string>>) {
+  /** Files that were included or extended. */
+  readonly #drawn: Set<string>
+
+  constructor(files: FileIndex, variables: ReadonlyMap<string, Located<string>>, drawn = new Set<string>()) {
     this.#files = files
     this.#variables = variables
+    this.#drawn = drawn
   }
 
   has(path: string): boolean {
@@ -61,6 +65,7 @@ export class ComposeLoader {
     if (stack.includes(target.path) || stack.length > DEPTH_MAX) {
       return this.#problem(`it includes ${path}, which includes it again`, loc)
     }
+    this.#drawn.add(target.path)
     return this.load(target.path, stack)
   }
 
@@ -84,6 +89,7 @@ export class ComposeLoader {
     if (stack.includes(`${target.path}#${service}`) || stack.length > DEPTH_MAX) {
       return this.#problem(`it extends ${service}, which extends it again`, extension.loc)
     }
+    if (path !== undefined) this.#drawn.add(target.path)
     const base = this.#service(target.path, service, stack)
     return base ?? this.#problem(`it extends ${service}, which is not defined`, extension.loc)
   }

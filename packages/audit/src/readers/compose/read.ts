@@ -2,12 +2,16 @@
 // and a file of fragments laid over the standard file beside it. Files that are only fragments are no project of their own.
 //   CX6. An include, an extension or an env file that leads nowhere, or round in a circle, is a problem with its line, and the rest is read.
 //   CX7. An override makes a project of its own, and the one below it says that it is overridden.
+//   CX13. A file of another name (local.yml, compose/orders.yml) is one where it has nothing but what compose knows, every service has an image or a build, and no
+//        other draws it in.
+//   CX14. A file of which a service waits for one that only the standard file beside it defines is laid over that.
 
 import type { ComposeProject, ComposeService, Located } from '../../repository/configuration.ts'
 import { folderOf, join, nameOf, resolveFrom } from '../../repository/paths.ts'
 import type { FileIndex } from '../../repository/repository.ts'
+import { attempt, type Tell } from '../attempt.ts'
 import { readDotenv } from '../dotenv.ts'
-import { at, type Entry, entriesOf, type Mapping, scalarText, type Tree } from '../yaml.ts'
+import { at, type Entry, entriesOf, type Mapping, readYaml, scalarText, type Tree } from '../yaml.ts'
 import { ComposeLoader } from './load.ts'
 import { mergeTrees } from './merge.ts'
 import { readService } from './service.ts'
@@ -16,22 +20,53 @@ const FILE = /^(?:(?:docker|podman)-)?compose(?:[.-][\w.-]+)?\.ya?ml$|[\w-]+[.-]
 const STANDARD = /^(?:(?:docker|podman)-)?compose\.ya?ml$/i
 const FILES_MAX = 200
 const ROLES_LEFT = new Set(['vendored', 'generated', 'example'])
+const YAML = /\.ya?ml$/i
+/** Has to be there before a file of another name is parsed. */
+const SERVICES = /^services:[ \t]*(?:#.*)?\r?$/m
+const KNOWN_AT_TOP = /^(?:version|name|services|volumes|networks|secrets|configs|include|x-[\w.-]+)$/
 
-export function readComposeProjects(files: FileIndex): readonly ComposeProject[] {
+export function readComposeProjects(files: FileIndex, tell: Tell = () => {}): readonly ComposeProject[] {
   const candidates = files
     .list()
-    .filter((file) => FILE.test(nameOf(file)) && !ROLES_LEFT.has(files.role(file) ?? 'other'))
+    .filter(
+      (file) => !ROLES_LEFT.has(files.role(file) ?? 'other') && (FILE.test(nameOf(file)) || isByContent(files, file)),
+    )
     .slice(0, FILES_MAX)
   const all = new Set(candidates)
-  return candidates.flatMap((file) => readFile(files, file, all))
+  const drawn = new Set<string>()
+  const projects = candidates.flatMap((file) => attempt(file, tell, () => readFile(files, file, all, drawn)) ?? [])
+  return projects.filter(({ file }) => FILE.test(nameOf(file)) || !drawn.has(file))
 }
 
-function readFile(files: FileIndex, file: string, all: ReadonlySet<string>): readonly ComposeProject[] {
-  const loader = new ComposeLoader(files, readVariables(files, folderOf(file)))
+/** CX13. */
+function isByContent(files: FileIndex, file: string): boolean {
+  if (!YAML.test(file) || /(?:^|\/)\./.test(file)) return false
+  const text = files.read(file)
+  if (text === undefined || !SERVICES.test(text)) return false
+  const [root] = readYaml(file, text).documents
+  const services = [...entriesOf(at(root, 'services')).values()]
+  return (
+    services.length > 0 &&
+    [...entriesOf(root).keys()].every((key) => KNOWN_AT_TOP.test(key)) &&
+    services.every(({ value }) => at(value, 'image') !== undefined || at(value, 'build') !== undefined)
+  )
+}
+
+/** What it includes or extends is added to `drawn`. */
+function readFile(
+  files: FileIndex,
+  file: string,
+  all: ReadonlySet<string>,
+  drawn: Set<string>,
+): readonly ComposeProject[] {
+  const loader = new ComposeLoader(files, readVariables(files, folderOf(file)), drawn)
   const loaded = loader.load(file)
   if (loaded === undefined) return loader.problems.length === 0 ? [] : [project([file], emptyMap(file), loader, false)]
   const base = standardBeside(file, all)
-  if (base !== undefined && (isFragment(loaded) || isNamedOverride(file))) {
+  if (
+    base !== undefined &&
+    (isFragment(loaded) || isNamedOverride(file) || restsOn(loaded, new ComposeLoader(files, new Map()).load(base)))
+  ) {
     const below = loader.load(base)
     return below === undefined ? [] : [project([base, file], mergeTrees(below, loaded), loader, false)]
   }
@@ -45,6 +80,15 @@ function isFragment(tree: Mapping): boolean {
   return (
     services.some(({ value }) => at(value, 'image') === undefined && at(value, 'build') === undefined) ||
     services.length === 0
+  )
+}
+
+/** Waits a service of it for one that only the file below defines? */
+function restsOn(tree: Mapping, below: Mapping | undefined): boolean {
+  const own = entriesOf(at(tree, 'services'))
+  const others = entriesOf(at(below, 'services'))
+  return [...own.values()].some(({ value }) =>
+    [...entriesOf(at(value, 'depends_on')).keys()].some((name) => !own.has(name) && others.has(name)),
   )
 }
 

@@ -90,8 +90,11 @@ function readDependsOn(tree: Tree): ReadonlyMap<string, Located<Condition>> {
 function shortLoc(tree: Tree): Loc | undefined {
   const entry = entriesOf(tree).get('depends_on')
   if (entry === undefined) return undefined
-  const isShort = [...entriesOf(entry.value).values()].some(({ value }) => at(value, 'condition')?.tag === SHORT)
-  return isShort ? entry.loc : undefined
+  const short = [...entriesOf(entry.value).values()]
+    .map(({ value }) => at(value, 'condition'))
+    .find((condition) => condition?.tag === SHORT)
+  // Laid over a long form, the list stands in the other file.
+  return short?.loc.file === entry.loc.file ? entry.loc : short?.loc
 }
 
 function readHealthcheck(tree: Tree): ComposeService['healthcheck'] {

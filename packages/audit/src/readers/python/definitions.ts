@@ -64,7 +64,8 @@ function readDefinition(
   const before = reader.hasYield
   reader.hasYield = false
   const block = reader.open('function', from, { name })
-  const params = readParams(reader, own)
+  const types: (Path | null)[] = []
+  const params = readParams(reader, own, types)
   if (tokens.take('->')) readTest(reader)
   reader.walk.suite(reader)
   reader.close(block)
@@ -76,6 +77,7 @@ function readDefinition(
     kind: isMember ? kindOf(name, decorators) : 'function',
     isStatic: isStatic || decorators.some(({ callee }) => callee.text === 'classmethod'),
     params,
+    ...(types.some((type) => type !== null) ? { types } : {}),
     decorators,
   }
   Object.assign(reader.blocks[block] ?? {}, { fn })
@@ -96,7 +98,15 @@ function skipTypeParameters({ tokens }: Reader): void {
   if (closing > 0) tokens.at = closing + 1
 }
 
-function readParams(reader: Reader, own: string): string[] {
+function firstName({ text }: Path): string {
+  return text.split('.', 1)[0] as string
+}
+
+function isImported(root: string): boolean {
+  return root.startsWith('import:')
+}
+
+function readParams(reader: Reader, own: string, types: (Path | null)[]): string[] {
   const { tokens, scopes } = reader
   const params: string[] = []
   if (!tokens.is('(')) {
@@ -111,11 +121,13 @@ function readParams(reader: Reader, own: string): string[] {
       continue
     }
     const name = tokens.texts[tokens.at++] as string
-    if (name !== own || params.length > 0) {
+    const isOwn = name === own && params.length === 0
+    if (!isOwn) {
       params.push(name)
       scopes.declare(name, 'param')
     }
-    if (tokens.take(':')) readTest(reader)
+    const type = tokens.take(':') ? readAnnotation(reader) : undefined
+    if (!isOwn) types.push(type !== undefined && isImported(scopes.rootOf(firstName(type))) ? type : null)
     if (tokens.take('=')) reader.assign(reader.path(name, ''), from, readTest(reader), '=', true)
     if (tokens.at < closing && !tokens.is(',')) {
       tokens.broken(tokens.lines[tokens.at] ?? 1)
@@ -124,6 +136,21 @@ function readParams(reader: Reader, own: string): string[] {
   }
   tokens.take(')')
   return params
+}
+
+/** The type that is meant: `T` of `Annotated[T, …]`, `Optional[T]` and `T | None`. */
+function readAnnotation(reader: Reader): Path | undefined {
+  const { tokens } = reader
+  const from = tokens.at
+  const read = readTest(reader)
+  const type = read.kind === 'operation' && read.operator === '|' ? read.left : read
+  if (type.kind !== 'path') return undefined
+  if (!/(?:^|\.)(?:Annotated|Optional)\.\[\]$/.test(type.path.text)) return type.path
+  const opening = tokens.texts.indexOf('[', from)
+  const name = tokens.texts[opening + 1] ?? ''
+  let rest = ''
+  for (let at = opening + 2; /^[\w.]+$/.test(tokens.texts[at] ?? ''); at++) rest += tokens.texts[at]
+  return /^\w+$/.test(name) ? reader.path(name, rest) : undefined
 }
 
 export function readClass(reader: Reader, from: number, decorators: readonly Call[] = []): void {

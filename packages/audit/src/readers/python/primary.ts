@@ -264,14 +264,12 @@ function readBraces(reader: Reader): Value {
   const closing = tokens.partners[tokens.at++] as number
   const entries: (readonly [string, Value])[] = []
   const items: Value[] = []
-  let hasSpread = false
+  const spreads: Value[] = []
   let isObject = true
   while (!tokens.is('}') && isMore(reader, closing)) {
     const from = tokens.at
-    if (tokens.take('**')) {
-      readBinary(reader, 5)
-      hasSpread = true
-    } else {
+    if (tokens.take('**')) spreads.push(readBinary(reader, 5))
+    else {
       const key = readElement(reader)
       if (tokens.take(':')) entries.push([key.kind === 'string' ? key.value : '[]', readElement(reader)])
       else {
@@ -282,7 +280,9 @@ function readBraces(reader: Reader): Value {
     separate(reader, from, closing)
   }
   tokens.take('}')
-  return isObject ? { kind: 'object', entries, hasSpread } : { kind: 'list', items, hasSpread }
+  const hasSpread = spreads.length > 0
+  if (!isObject) return { kind: 'list', items, hasSpread }
+  return hasSpread ? { kind: 'object', entries, hasSpread, spreads } : { kind: 'object', entries, hasSpread }
 }
 
 /** The key where it is a fixed string; '[]' otherwise. */

@@ -28,12 +28,13 @@ export function text(node: Node | undefined, field: string): string {
 }
 
 /** All nodes below, in the order of the source; types are not code and are left out. */
-export function* below(node: Node): Iterable<Node> {
+export function eachBelow(node: Node, visit: (inner: Node) => void): void {
   for (const field in node) {
     const value = node[field]
+    if (typeof value !== 'object' || value === null) continue
     if (Array.isArray(value)) {
-      for (const item of value) if (isNode(item) && !isType(item)) yield item
-    } else if (isNode(value) && !isType(value)) yield value
+      for (const item of value) if (isNode(item) && !isType(item)) visit(item)
+    } else if (isNode(value) && !isType(value)) visit(value)
   }
 }
 
@@ -46,7 +47,7 @@ const EXPRESSIONS_OF_TYPESCRIPT = new Set([
 ])
 
 function isType({ type }: Node): boolean {
-  return type.startsWith('TS') && !EXPRESSIONS_OF_TYPESCRIPT.has(type) && !CODE_OF_TYPESCRIPT.has(type)
+  return type[0] === 'T' && type[1] === 'S' && !EXPRESSIONS_OF_TYPESCRIPT.has(type) && !CODE_OF_TYPESCRIPT.has(type)
 }
 
 const CODE_OF_TYPESCRIPT = new Set([

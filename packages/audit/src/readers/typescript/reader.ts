@@ -2,7 +2,7 @@
 
 import { FactsDraft, TEXT_MAX } from '../../facts/draft.ts'
 import type { Assignment, Block, BlockKind, Call, CallUse, FunctionFacts, Path, Value } from '../../facts/facts.ts'
-import { bare, below, bound, child, children, keyOf, type Node, text } from './node.ts'
+import { bare, bound, child, children, eachBelow, keyOf, type Node, text } from './node.ts'
 import { Scopes } from './scope.ts'
 
 /** How the parts of a file are walked: given, since they walk with the reader. */
@@ -76,7 +76,7 @@ export class Reader extends FactsDraft {
 
   /** Anything that has no meaning of its own here: what is in it may. */
   through(node: Node): void {
-    for (const inner of below(node)) this.#walk.statement(this, inner)
+    eachBelow(node, (inner) => this.#walk.statement(this, inner))
   }
 
   path(node: Node): Path {
@@ -84,12 +84,15 @@ export class Reader extends FactsDraft {
   }
 
   assign(target: Path, node: Node, value: Value, operator: Assignment['operator'], isDeclaration: boolean): void {
-    this.assignments.push({ ...this.at(node), target, operator, value, isDeclaration })
+    const type = node.type === 'PropertyDefinition' ? importedType(this, node) : null
+    const assignment = { ...this.at(node), target, operator, value, isDeclaration }
+    this.assignments.push(type === null ? assignment : { ...assignment, type })
   }
 
   /** A function with its own scope. Gives its block. */
   fn(node: Node, name: string, kind: FunctionFacts['kind'], how: FunctionHow = {}): number {
     const params = children(node, 'params')
+    const types = params.map((param) => importedType(this, param))
     this.scopes.enter()
     const fn: FunctionFacts = {
       isAsync: node.async === true,
@@ -98,6 +101,7 @@ export class Reader extends FactsDraft {
       kind,
       isStatic: how.isStatic ?? false,
       params: params.map((param) => declareParam(this, param)),
+      ...(types.some((type) => type !== null) ? { types } : {}),
       decorators: how.decorators ?? [],
     }
     const index = this.within('function', node, { name, fn }, () => {
@@ -139,6 +143,17 @@ export interface FunctionHow {
   readonly isExported?: boolean
   readonly isStatic?: boolean
   readonly decorators?: readonly Call[]
+}
+
+/** The name that a parameter or field is annotated with, where that was imported. */
+function importedType(reader: Reader, node: Node): Path | null {
+  const inner = node.type === 'TSParameterProperty' ? child(node, 'parameter') : node
+  const target = inner?.type === 'AssignmentPattern' ? child(inner, 'left') : inner
+  const annotation = target === undefined ? undefined : child(target, 'typeAnnotation')
+  const name = child(child(annotation ?? node, 'typeAnnotation') ?? node, 'typeName')
+  if (name?.type !== 'Identifier') return null
+  const root = reader.scopes.rootOf(text(name, 'name'))
+  return root.startsWith('import:') ? { text: text(name, 'name'), isOwn: false, root } : null
 }
 
 function declareParam(reader: Reader, param: Node): string {

@@ -172,7 +172,10 @@ function readExport(reader: Reader, node: Node): void {
   for (const specifier of children(node, 'specifiers')) reader.exports.push(text(child(specifier, 'exported'), 'name'))
   const declaration = child(node, 'declaration')
   if (declaration === undefined) return
-  if (node.type === 'ExportDefaultDeclaration') reader.exports.push('default')
+  if (node.type === 'ExportDefaultDeclaration') {
+    reader.exports.push('default')
+    readDefault(reader, node, declaration)
+  }
   switch (declaration.type) {
     case 'FunctionDeclaration':
       readFunction(reader, declaration, true)
@@ -185,9 +188,22 @@ function readExport(reader: Reader, node: Node): void {
       for (const declarator of children(declaration, 'declarations')) readDeclarator(reader, declarator, true)
       return
     default:
-      if (node.type === 'ExportDefaultDeclaration') readNamed(reader, declaration, 'default', true)
-      else readStatement(reader, declaration)
+      if (node.type !== 'ExportDefaultDeclaration') readStatement(reader, declaration)
   }
+}
+
+/** What a module exports as one thing is written to `default`. */
+function readDefault(reader: Reader, node: Node, declaration: Node): void {
+  const target: Path = { text: 'default', isOwn: false, root: 'module' }
+  const name = text(child(declaration, 'id'), 'name')
+  if (/^(?:Function|Class|TS\w+)Declaration$/.test(declaration.type)) {
+    const path: Path = { text: name, isOwn: false, root: 'module' }
+    if (name !== '') reader.assign(target, node, { kind: 'path', path }, '=', true)
+    return
+  }
+  const value = readNamed(reader, declaration, 'default', true)
+  setTarget(reader, value, target)
+  reader.assign(target, node, value, '=', true)
 }
 
 function readFunction(reader: Reader, node: Node, isExported: boolean): void {

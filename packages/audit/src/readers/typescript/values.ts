@@ -126,18 +126,19 @@ function readCallee(reader: Reader, callee: Node | undefined): { readonly path: 
 
 function readObject(reader: Reader, node: Node): Value {
   const entries: (readonly [string, Value])[] = []
-  let hasSpread = false
+  const spreads: Value[] = []
   for (const property of children(node, 'properties')) {
     if (property.type === 'SpreadElement') {
-      reader.value(child(property, 'argument'))
-      hasSpread = true
+      spreads.push(reader.value(child(property, 'argument')))
       continue
     }
     const name = keyOf(property, 'key') ?? '[]'
     const value = child(property, 'value')
     entries.push([name, isNode(value) ? readNamed(reader, value, name) : { kind: 'null' }])
   }
-  return { kind: 'object', entries, hasSpread }
+  return spreads.length === 0
+    ? { kind: 'object', entries, hasSpread: false }
+    : { kind: 'object', entries, hasSpread: true, spreads }
 }
 
 /** A function that is given a name by where it stands. */

@@ -11,6 +11,7 @@ import type {
 import { folderOf, join, resolveFrom, resolveIn } from '../../repository/paths.ts'
 import { isWithin, parsePattern } from '../../repository/pattern.ts'
 import type { Repository } from '../../repository/repository.ts'
+import { SKIPPED_FOLDERS } from '../../repository/roles.ts'
 
 /** Of the build context, as a folder of the repository; undefined: it is none, or not there. */
 export function contextOf(repository: Repository, build: ComposeBuild | undefined): string | undefined {
@@ -32,6 +33,13 @@ export function dockerfileOf(repository: Repository, service: ComposeService): D
   const known = repository.configuration.dockerfiles.find(({ file }) => file === target.path)
   const text = known === undefined ? repository.files.read(target.path) : undefined
   return known ?? (text === undefined ? undefined : readDockerfile(target.path, text))
+}
+
+/** The public image that a service runs or is built on; '' where nothing says. */
+export function baseOf(repository: Repository, service: ComposeService): string {
+  if (service.build === undefined) return service.image?.value ?? ''
+  const dockerfile = dockerfileOf(repository, service)
+  return dockerfile === undefined ? '' : (imageStages(dockerfile, service.build.target)[0]?.base.value ?? '')
 }
 
 /** The stage that becomes the image and those it stands on, the lowest first. */
@@ -131,9 +139,13 @@ const BUILT = new Set([
   'static',
 ])
 
-/** A .gitignore names it, or it bears a name that builds give to what they make: it is not meant to be in the repository. */
+/** It lies where nobody looked, a .gitignore names it, or it bears a name that builds give to what they make: nobody can say that it is missing. */
 export function isMade({ files }: Repository, path: string): boolean {
-  if (path.split('/').some((segment) => BUILT.has(segment)) || /\.(jar|war|whl|tgz|zip)$/.test(path)) return true
+  if (
+    path.split('/').some((segment) => BUILT.has(segment) || SKIPPED_FOLDERS.has(segment)) ||
+    /\.(jar|war|whl|tgz|zip)$/.test(path)
+  )
+    return true
   for (let folder = folderOf(path); ; folder = folderOf(folder)) {
     const lines = files.read(join(folder, '.gitignore'))?.split('\n') ?? []
     const inside = folder === '' ? path : path.slice(folder.length + 1)

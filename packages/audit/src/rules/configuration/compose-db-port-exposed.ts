@@ -1,6 +1,7 @@
 // Datastores that listen on every interface of the host.
 //   RX8. A loopback address, a port that is only exposed to containers, and images that are no datastore are silent.
 
+import { baseOf } from './builds.ts'
 import { at, type Rule } from './deployment.ts'
 import { datastoreOf } from './images.ts'
 import { oncePerPlace, seen, servicesOf, tierIn } from './projects.ts'
@@ -19,7 +20,7 @@ export const composeDbPortExposed: Rule = {
   meta,
   *run(repository) {
     const found = servicesOf(repository).flatMap(({ project, service }) => {
-      const store = datastoreOf(service.image?.value ?? '')
+      const store = datastoreOf(baseOf(repository, service))
       if (store === undefined) return []
       return service.ports.flatMap(({ host, published, container, loc }) => {
         const isOpen = host === undefined || host === '' || host === '0.0.0.0' || host === '[::]' || host === '::'
@@ -28,6 +29,7 @@ export const composeDbPortExposed: Rule = {
         return [
           {
             tier,
+            cause: `published datastores of ${loc.file}`,
             symbol: service.name,
             component: service.name,
             symptom: `${service.name} can be reached from outside of the host.`,

@@ -1,11 +1,14 @@
 // Start order without health: a `depends_on` that is a list waits until containers are started, not until they answer.
-//   RX2. The long form with `service_healthy` is silent; one discovery for each service, at its `depends_on`.
+//   RX2. The long form with `service_healthy` is silent, and so is what the command waits for by itself; one discovery for each service, at its `depends_on`.
 //   RX3. Long forms that say `service_started` are their authors' word, and only worth a look where the address of that service is in the environment.
 
 import { at, type Rule } from './deployment.ts'
 import { isJob, oncePerPlace, seen, servicesOf, tierIn } from './projects.ts'
 
 const SOURCE = 'https://docs.docker.com/compose/how-tos/startup-order/'
+
+/** The command waits itself until a named host answers. */
+const WAITS = /\b(?:wait[-_]?for(?:[-_]?it)?|dockerize|wait-on|pg_isready|nc\s+-\w*z)\b/
 
 export const composeDependsNoHealth: Rule = {
   meta: at({
@@ -25,10 +28,15 @@ export const composeDependsNoHealth: Rule = {
       servicesOf(repository).flatMap(({ project, service }) => {
         const { shortDependsOn: loc, name } = service
         if (loc === undefined) return []
-        const waited = [...service.dependsOn.keys()].join(', ')
+        const command = `${service.entrypoint?.value ?? ''} ${service.command?.value ?? ''}`
+        const waited = [...service.dependsOn.keys()]
+          .filter((each) => !(WAITS.test(command) && command.includes(each)))
+          .join(', ')
+        if (waited === '') return []
         return [
           {
             tier: tierIn(project, loc),
+            cause: `dependencies without health of ${loc.file}`,
             symbol: name,
             component: name,
             symptom: `${name} starts while ${waited} may not answer yet; after a restart of all, first calls fail.`,
@@ -61,6 +69,7 @@ export const composeDependsStarted: Rule = {
         return [
           {
             tier: 'review' as const,
+            cause: `dependencies that are only started of ${loc.file}`,
             symbol: `${service.name} ${name}`,
             component: service.name,
             symptom: `${service.name} may call ${name} before it answers.`,

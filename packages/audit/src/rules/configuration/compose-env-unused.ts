@@ -1,11 +1,12 @@
 // Variables that compose sets and nothing in the service's source reads: a setting that its operators believe in and that does nothing.
-//   RX11. A name that stands anywhere in the source, whatever its case, is used; tools and runtimes that read variables of their own, and code that walks over its
-//   whole environment, are silent.
+//   RX11. A name that stands anywhere in the source, whatever its case, is used; tools and runtimes that read variables of their own, code that walks over its
+//   whole environment, and blocks that another service shares and reads, are silent.
 
+import type { Loc } from '../../model/evidence.ts'
 import { folderOf, isBelow } from '../../repository/paths.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { contextOf, dockerfileOf } from './builds.ts'
-import { at, type Rule } from './deployment.ts'
+import { at, type Discovery, type Rule } from './deployment.ts'
 import { oncePerPlace, seen, servicesOf } from './projects.ts'
 
 const meta = at({
@@ -21,8 +22,9 @@ const meta = at({
 /** Read by runtimes, libraries and agents, not by name in one's own source. */
 const FOREIGN =
   /^(NODE_|PYTHON|UV_|PIP_|NPM_|TZ$|LANG$|LC_|PATH$|HOME$|USER$|PUID$|PGID$|UID$|GID$|TERM$|DEBUG$|HOSTNAME$|HTTPS?_PROXY$|NO_PROXY$|AWS_|GOOGLE_|AZURE_|OTEL_|DD_|SENTRY_|NEW_RELIC_|JAVA_|JVM_|SPRING_|GO|RUST_|RAILS_|RACK_|ASPNETCORE_|DOTNET_|FLASK_|DJANGO_|GUNICORN_|UVICORN_|WEB_CONCURRENCY$|CELERY_|NEXT_|NEXTAUTH_|AUTH_|VITE_|REACT_APP_|CHOKIDAR_|WATCHPACK_|PRISMA_|PG|FORWARDED_ALLOW_IPS$|SSL_CERT|REQUESTS_CA|CI$|PORT$|VIRTUAL_|LETSENCRYPT_|OPENAI_|ANTHROPIC_|LANGCHAIN_|HF_|TRANSFORMERS_|CUDA_|NVIDIA_|OMP_|MALLOC_|DOCKER_|COMPOSE_)/i
+/** Hosts of Spring and .NET bind every variable by its own rules of case and separators. */
 const WALKS =
-  /process\.env\s*[),;}]|process\.env\[\s*[^'"\s\]]|\.\.\.process\.env|\bos\.environ\s*[),;}]|\bos\.environ\.(items|keys|copy)\(|dict\(os\.environ|os\.environ\[\s*[^'"\s\]]|env_prefix|env_nested_delimiter|AutomaticEnv|envconfig|envsubst|os\.Environ\(|getenv\(\s*[a-z_]+\s*\)|import\.meta\.env\s*[),;\]]/
+  /process\.env\s*[),;}]|process\.env\[\s*[^'"\s\]]|\.\.\.process\.env|\bos\.environ\s*[),;}]|\bos\.environ\.(items|keys|copy)\(|dict\(os\.environ|os\.environ\[\s*[^'"\s\]]|env_prefix|env_nested_delimiter|AutomaticEnv|envconfig|envsubst|os\.Environ\(|getenv\(\s*[a-z_]+\s*\)|import\.meta\.env\s*[),;\]]|org\.springframework\.boot|WebApplication\.Create|AddEnvironmentVariables|Host\.Create(Default|Application)Builder/
 const FILES_MAX = 3_000
 const CHARS_MAX = 30_000_000
 
@@ -30,32 +32,40 @@ export const composeEnvUnused: Rule = {
   meta,
   *run(repository) {
     const words = new Map<string, ReadonlySet<string> | undefined>()
-    const found = servicesOf(repository).flatMap(({ service }) => {
+    const found: Discovery[] = []
+    const used = new Set<string>()
+    for (const { service } of servicesOf(repository)) {
       const context = contextOf(repository, service.build)
-      if (context === undefined || dockerfileOf(repository, service) === undefined) return []
-      if (!words.has(context)) words.set(context, wordsOf(repository, context))
-      const known = words.get(context)
-      if (known === undefined) return []
+      const isBuilt = context !== undefined && dockerfileOf(repository, service) !== undefined
+      if (isBuilt && !words.has(context)) words.set(context, wordsOf(repository, context))
+      const known = isBuilt ? words.get(context) : undefined
       const command = `${service.command?.raw ?? ''} ${service.entrypoint?.raw ?? ''} ${service.healthcheck?.test ?? ''}`
-      return [...service.environment].flatMap(([name, { loc }]) => {
-        if (FOREIGN.test(name) || known.has(name.toLowerCase()) || command.includes(name)) return []
-        return [
-          {
-            tier: 'strong' as const,
-            cause: `unread variables of ${service.name} in ${loc.file}`,
-            symbol: `${service.name} ${name}`,
-            component: service.name,
-            symptom: `Setting ${name} changes nothing in ${service.name}.`,
-            rootCause: 'The name is nowhere in the source of the service.',
-            evidence: [
-              seen(loc, `${name} is set, and nothing below ${context === '' ? 'the root' : context} names it.`),
-            ],
-          },
-        ]
-      })
-    })
-    yield* oncePerPlace(found)
+      for (const [name, { loc }] of service.environment) {
+        if (FOREIGN.test(name)) continue
+        if (context === undefined || known === undefined || known.has(name.toLowerCase()) || command.includes(name))
+          used.add(placeOf(loc, name))
+        else found.push(discovery(service.name, name, loc, context))
+      }
+    }
+    // A block that several services share: one of them reads it.
+    yield* oncePerPlace(found.filter(({ evidence, symbol }) => !used.has(placeOf(evidence[0]?.loc, symbol))))
   },
+}
+
+function placeOf(loc: Loc | undefined, name: string): string {
+  return `${loc?.file}:${loc?.line} ${name}`
+}
+
+function discovery(service: string, name: string, loc: Loc, context: string): Discovery {
+  return {
+    tier: 'strong',
+    cause: `unread variables of ${loc.file}`,
+    symbol: name,
+    component: service,
+    symptom: `Setting ${name} changes nothing in ${service}.`,
+    rootCause: 'The name is nowhere in the source of the service.',
+    evidence: [seen(loc, `${name} is set, and nothing below ${context === '' ? 'the root' : context} names it.`)],
+  }
 }
 
 /** Of all source and configuration that can be in the image; undefined: it has none, is too large, or reads names that are made at run time. */

@@ -65,6 +65,7 @@ function report(
   return [
     {
       tier: 'strong',
+      cause: `${binary} in ${base.value}`,
       symbol,
       component: symbol,
       symptom: `${symbol} is unhealthy for ever, and what waits for its health never starts.`,

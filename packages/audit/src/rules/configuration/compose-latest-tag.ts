@@ -1,5 +1,6 @@
-// Images whose tag moves. `image: x:latest`, or no tag on an image that is not built here: two starts on two days may run two programs.
-//   RX1. A digest or any other tag is silent, and so is an untagged image that is built by this project.
+// Images whose tag moves: none, `latest`, or one that names no version (`alpine`, `stable`). Two starts on two days may run two programs.
+//   RX1. A digest or a tag with a number is silent, and so is an image that the same project builds; where it has a registry's name, it may be pulled
+//   as well, and is for review.
 
 import { at, type Rule } from './deployment.ts'
 import { parseImage } from './images.ts'
@@ -14,24 +15,26 @@ const meta = at({
   sources: ['https://docs.docker.com/build/building/best-practices/#pin-base-image-versions'],
 })
 
+const FLOATING = /^latest\b|^\D*$/
+const REGISTRY = /^[\w-]+(\.[\w-]+)+(:\d+)?\//
+
 export const composeLatestTag: Rule = {
   meta,
   *run(repository) {
-    const services = servicesOf(repository)
-    const built = new Set(
-      services.filter(({ service }) => service.build !== undefined).map(({ service }) => service.image?.value),
-    )
     yield* oncePerPlace(
-      services.flatMap(({ project, service }) => {
+      servicesOf(repository).flatMap(({ project, service }) => {
         const { image } = service
         if (image === undefined || image.value === '') return []
         const { tag, hasDigest } = parseImage(image.value)
-        const isFloating = tag === 'latest' || (tag === undefined && !built.has(image.value) && !/\$/.test(image.raw))
-        if (!isFloating || hasDigest || image.value === 'scratch') return []
         const isVariable = image.raw !== image.value
+        const isFloating = tag === undefined ? !isVariable : FLOATING.test(tag) && (!isVariable || tag === 'latest')
+        const isBuilt = [...project.services.values()].some(
+          (each) => each.build !== undefined && each.image?.value === image.value,
+        )
+        if (!isFloating || hasDigest || image.value === 'scratch' || (isBuilt && !REGISTRY.test(image.value))) return []
         return [
           {
-            tier: isVariable ? 'review' : tierIn(project, image.loc),
+            tier: isVariable || isBuilt ? 'review' : tierIn(project, image.loc),
             cause: `floating tags of ${image.loc.file}`,
             symbol: service.name,
             component: service.name,
@@ -42,7 +45,7 @@ export const composeLatestTag: Rule = {
                 image.loc,
                 tag === undefined
                   ? 'The image has no tag, which means latest.'
-                  : `The tag is latest${isVariable ? ' unless a variable says otherwise' : ''}.`,
+                  : `The tag is ${tag}${isVariable ? ' unless a variable says otherwise' : ''}.`,
               ),
             ],
           },

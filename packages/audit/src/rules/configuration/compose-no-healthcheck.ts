@@ -21,13 +21,18 @@ const meta = at({
   sources: ['https://docs.docker.com/reference/compose-file/services/#healthcheck'],
 })
 
+/** Whatever the service does. */
+const PASSES = /^(CMD(-SHELL)?\s+)?(\/bin\/)?(true|:|exit 0|echo( \w+)?)$/
+
 export const composeNoHealthcheck: Rule = {
   meta,
   *run(repository) {
     const found = standingServices(repository).flatMap((each) => {
       const { service, project } = each
-      if (service.healthcheck !== undefined && !service.healthcheck.isDisabled) return []
-      const image = service.healthcheck?.isDisabled === true ? false : imageHas(repository, each)
+      const isOff =
+        service.healthcheck !== undefined && (service.healthcheck.isDisabled || PASSES.test(service.healthcheck.test))
+      if (service.healthcheck !== undefined && !isOff) return []
+      const image = isOff ? false : imageHas(repository, each)
       if (image === true) return []
       const waiting = [...project.services.values()].filter(({ dependsOn }) => dependsOn.has(service.name))
       const names = waiting.map(({ name }) => name).join(', ')
@@ -52,6 +57,14 @@ export const composeNoHealthcheck: Rule = {
   },
 }
 
+/** `HEALTHCHECK --interval=5s CMD ["a", "b"]` as `a b`. */
+function commandOf(healthcheck: string): string {
+  return (/\bCMD\s+([\s\S]*)$/.exec(healthcheck)?.[1] ?? '')
+    .replace(/[[\]",]/g, ' ')
+    .replace(/\s+/g, ' ')
+    .trim()
+}
+
 /** Undefined: nothing here says. */
 function imageHas(repository: Repository, { service }: ServiceIn): boolean | undefined {
   if (service.build === undefined)
@@ -60,6 +73,6 @@ function imageHas(repository: Repository, { service }: ServiceIn): boolean | und
   if (dockerfile === undefined) return undefined
   const stages = imageStages(dockerfile, service.build.target)
   const own = instructionsOf(stages).findLast(({ name }) => name === 'HEALTHCHECK')
-  if (own !== undefined) return !/^NONE\b/i.test(own.text.trim())
+  if (own !== undefined) return !/^NONE\b/i.test(own.text.trim()) && !PASSES.test(commandOf(own.text))
   return bringsHealthcheck(stages[0]?.base.value ?? '') ?? false
 }

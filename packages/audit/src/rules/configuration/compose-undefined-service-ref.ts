@@ -30,7 +30,7 @@ export const composeUndefinedServiceRef: Rule = {
         service.networks.some((name) => project.externalNetworks.has(name)) || project.externalNetworks.has('default')
       return [...dependencies(project, service), ...(isShared ? [] : addresses(project, service))].map((each) =>
         isDefinedBeside(repository, project, each.missing)
-          ? { ...each.discovery, tier: 'review' as const }
+          ? { ...each.discovery, tier: 'review' as const, cause: `names of other files in ${service.loc.file}` }
           : each.discovery,
       )
     })

@@ -27,6 +27,20 @@ test('RX1: floating tags are reported at their line, digests, tags and what is b
   h: {image: "reg.io:5000/x/y"}
 `)
   expect(found('compose-latest-tag', texts)).toEqual(['strong 3', 'strong 4', 'review 9', 'strong 10'])
+  const moving = compose(`  a: {image: "x/y:latest-pg16"}
+  b: {image: "nginx:alpine"}
+  c: {image: "nginx:stable"}
+  d: {image: "node:22-alpine"}
+  e: {image: "own:latest", build: .}
+  f: {image: "own:latest"}
+  g: {image: "ghcr.io/me/own:latest", build: .}
+`)
+  expect(found('compose-latest-tag', moving)).toEqual(['strong 2', 'strong 3', 'strong 4', 'review 8'])
+  const builtElsewhere = {
+    'compose.yml': 'services: {a: {image: "own:latest"}}',
+    'more/compose.yml': 'services: {a: {image: "own:latest", build: .}}',
+  }
+  expect(found('compose-latest-tag', builtElsewhere)).toEqual(['strong 1'])
   expect(found('compose-latest-tag', { 'docker-compose.test.yml': 'services: {a: {image: "x:latest"}}' })).toEqual([])
   expect(found('compose-latest-tag', { 'docker-compose.dev.yml': 'services: {a: {image: "x:latest"}}' })).toEqual([
     'review 1',
@@ -52,6 +66,14 @@ test('RX2: a list of dependencies is reported once, the long form with health is
   c: {image: "c:1"}
 `)
   expect(found('compose-depends-no-health', texts)).toEqual(['strong 4'])
+  const waiting = (command: string) =>
+    compose(
+      `  a: {image: "a:1", depends_on: [c, d], command: "${command}"}\n  c: {image: "c:1"}\n  d: {image: "d:1"}\n`,
+    )
+  expect(found('compose-depends-no-health', waiting('./wait-for-it.sh c:80 -- ./wait-for-it.sh d:80 -- run'))).toEqual(
+    [],
+  )
+  expect(found('compose-depends-no-health', waiting('./wait-for-it.sh c:80 -- run'))).toEqual(['strong 2'])
 })
 
 test('RX3: service_started is for review where the other is called, and silent where it is not or is a job', () => {
@@ -98,6 +120,14 @@ test('RX4, RX5: jobs, profiles, checks in the image and in known images are sile
     'review 13',
     'strong 14',
   ])
+  const passing = compose(
+    `  a: {image: "redis:7", healthcheck: {test: [CMD, "true"]}}
+  b: {build: ./b}
+  c: {image: "curlimages/curl:8.1.0", restart: "no", command: curl -X POST x}
+`,
+    { 'b/Dockerfile': 'FROM node:22\nHEALTHCHECK --interval=5s CMD ["true"]' },
+  )
+  expect(found('compose-no-healthcheck', passing)).toEqual(['strong 2', 'strong 3'])
 })
 
 test('RX6: every way to say when to restart is silent, and so are jobs', () => {
@@ -144,7 +174,7 @@ test('RX8: datastores on every interface, not on loopback, unpublished, or what 
   expect(found('compose-db-port-exposed', texts)).toEqual(['strong 2', 'strong 6', 'strong 7'])
 })
 
-test('RX9, RX10: literals, defaults and accounts in addresses are reported without their value', () => {
+test('RX9, RX10: defaults and accounts in them are reported without their value, literals are not', () => {
   const texts = compose(`  a:
     image: a:1
     command: redis-server --requirepass hunter22
@@ -162,7 +192,7 @@ test('RX9, RX10: literals, defaults and accounts in addresses are reported witho
       MAX_TOKENS: "4096"
       SECRET_TOKEN: ""
 `)
-  expect(found('compose-default-secret', texts)).toEqual(['strong 6', 'strong 7', 'strong 8', 'strong 9', 'strong 4'])
+  expect(found('compose-default-secret', texts)).toEqual(['strong 7', 'strong 9'])
   const rule = configurationRules.find(({ meta }) => meta.id === 'compose-default-secret')
   expect(JSON.stringify([...(rule?.run(repositoryOf(texts)) ?? [])])).not.toContain('hunter22')
 })
@@ -180,6 +210,22 @@ test('RX11: a variable that nothing in the source names, unless the source walks
     'b/index.js': 'export default parse(process.env)',
   })
   expect(found('compose-env-unused', texts)).toEqual(['strong 4'])
+  const shared = {
+    'compose.yml': `x-env: &env
+  IDLE_LIMIT: 1
+  FULL_LIMIT: 2
+services:
+  a: {build: ./a, environment: *env}
+  c: {build: ./c, environment: *env}
+`,
+    'a/Dockerfile': 'FROM node:22',
+    'a/index.js': 'const x = process.env.IDLE_LIMIT',
+    'c/Dockerfile': 'FROM node:22',
+    'c/index.js': 'run()',
+  }
+  expect(found('compose-env-unused', shared)).toEqual(['strong 3'])
+  const bound = { ...shared, 'a/pom.xml': '<groupId>org.springframework.boot</groupId>' }
+  expect(found('compose-env-unused', bound)).toEqual([])
 })
 
 test('RX14: sources that are not there, not data, ignored files or what is absolute', () => {
@@ -284,4 +330,30 @@ test('RX20: eviction where state or a queue lives, not in a cache', () => {
   expect(found('redis-eviction-on-primary', redis('--maxmemory-policy noeviction --appendonly yes'))).toEqual([])
   const queue = { ...redis('--maxmemory-policy volatile-lru'), 'package.json': '{"dependencies": {"bullmq": "5"}}' }
   expect(found('redis-eviction-on-primary', queue)).toEqual(['strong 2'])
+})
+
+test('RX9: a default in a command, and keys of ciphers and signatures', () => {
+  const texts = compose(`  a:
+    image: redis:7
+    command: redis-server --requirepass ${$('REDIS_PASSWORD:-hunter22')}
+    environment:
+      CIPHER_KEY: ${$('CIPHER_KEY:-hunter22')}
+      RESET_TOKEN_SECRET: ${$('RESET_TOKEN_SECRET:-hunter22')}
+      RESET_TOKEN: ${$('RESET_TOKEN:-hunter22')}
+`)
+  expect(found('compose-default-secret', texts)).toEqual(['strong 6', 'strong 7', 'strong 4'])
+})
+
+test('RX8, RX20, RX26: a datastore that is built here is one', () => {
+  const texts = compose(
+    `  db: {build: ./db, ports: ["5432:5432"]}
+  redis:
+    build: ./redis
+    command: redis-server --appendonly yes --maxmemory 1gb --maxmemory-policy allkeys-lru
+`,
+    { 'db/Dockerfile': 'FROM postgres:16 AS base\nFROM base', 'redis/Dockerfile': 'FROM redis:7' },
+  )
+  expect(found('compose-db-port-exposed', texts)).toEqual(['strong 2'])
+  expect(found('compose-no-volume', texts)).toEqual(['strong 2', 'strong 3'])
+  expect(found('redis-eviction-on-primary', texts)).toEqual(['strong 5'])
 })

@@ -42,6 +42,7 @@ function* check(repository: Repository, dockerfile: Dockerfile): Generator<Disco
     for (const source of missing)
       yield {
         tier: isKnown ? 'strong' : 'review',
+        cause: `sources that are not there, ${dockerfile.file}`,
         symbol: `${dockerfile.file} ${source}`,
         symptom: 'The image cannot be built.',
         rootCause: `${source} does not exist where it is copied from.`,

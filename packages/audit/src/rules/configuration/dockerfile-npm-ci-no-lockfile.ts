@@ -44,7 +44,9 @@ function* check(repository: Repository, dockerfile: Dockerfile): Generator<Disco
       const what = isThere ? 'no COPY before brings the lockfile' : 'no lockfile is in the build context'
       yield {
         tier: 'strong',
-        cause: `installs without lockfile, ${dockerfile.file}`,
+        cause: isThere
+          ? `lockfiles that are not copied, ${dockerfile.file}`
+          : `lockfiles that are not committed, ${command}`,
         symbol: dockerfile.file,
         symptom: 'The image cannot be built.',
         rootCause: `${command} needs ${locks.join(' or ')}.`,

@@ -155,3 +155,11 @@ ${spec}
   expect(found('kubernetes-missing-probes', texts)).toEqual(['strong k8s/a.yaml:5', 'strong k8s/b.yaml:5'])
   expect(found('kubernetes-missing-limits', texts)).toEqual(['strong k8s/a.yaml:5', 'strong k8s/b.yaml:5'])
 })
+
+test('RX18: nobody looked into the folders of tools, so nothing in them is missing', () => {
+  const texts = {
+    Dockerfile: 'FROM node:22\nCOPY .yarn/releases .yarn/releases\nCOPY gone.txt gone.txt',
+    'compose.yml': 'services: {a: {build: .}}',
+  }
+  expect(found('dockerfile-copy-missing-source', texts)).toEqual(['strong Dockerfile:3'])
+})

@@ -7,17 +7,21 @@ import { composeDbPortExposed } from './compose-db-port-exposed.ts'
 import { composeDefaultSecret } from './compose-default-secret.ts'
 import { composeDependsNoHealth, composeDependsStarted } from './compose-depends-no-health.ts'
 import { composeEnvMissing } from './compose-env-missing.ts'
+import { composeEnvUnset } from './compose-env-unset.ts'
 import { composeEnvUnused } from './compose-env-unused.ts'
 import { composeHealthcheckBinaryMissing } from './compose-healthcheck-binary-missing.ts'
 import { composeLatestTag } from './compose-latest-tag.ts'
 import { composeNoHealthcheck } from './compose-no-healthcheck.ts'
 import { composeNoRestart } from './compose-no-restart.ts'
+import { composeNoVolume } from './compose-no-volume.ts'
 import { composeRequiredVarUnset } from './compose-required-var-unset.ts'
 import { composeUndefinedServiceRef } from './compose-undefined-service-ref.ts'
 import { dockerContextMissingModule } from './docker-context-missing-module.ts'
 import { dockerfileCopyMissingSource } from './dockerfile-copy-missing-source.ts'
 import { dockerfileNpmCiNoLockfile } from './dockerfile-npm-ci-no-lockfile.ts'
 import { kubernetesMissingLimits, kubernetesMissingProbes, kubernetesSingleReplica } from './kubernetes.ts'
+import { pathMismatch } from './path-mismatch.ts'
+import { proxyPathLost } from './proxy-path-lost.ts'
 import { redisEvictionOnPrimary } from './redis-eviction-on-primary.ts'
 
 export const configurationRules: readonly Rule[] = [
@@ -25,14 +29,18 @@ export const configurationRules: readonly Rule[] = [
   dockerfileNpmCiNoLockfile,
   dockerfileCopyMissingSource,
   dockerContextMissingModule,
+  pathMismatch,
   composeHealthcheckBinaryMissing,
   composeUndefinedServiceRef,
   composeEnvMissing,
+  composeEnvUnset,
+  proxyPathLost,
   composeRequiredVarUnset,
   composeDefaultSecret,
   composeDbPortExposed,
   redisEvictionOnPrimary,
   composeDependsNoHealth,
+  composeNoVolume,
   composeNoHealthcheck,
   composeNoRestart,
   composeBindMissing,

@@ -2,6 +2,7 @@
 //   RX23. Templates whose replicas, probes or resources may stand in what was left out, an autoscaler on the same name, jobs and init containers are silent.
 
 import type { KubernetesObject } from '../../repository/configuration.ts'
+import { folderOf } from '../../repository/paths.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { at, type Deployment, type Discovery, type Rule } from './deployment.ts'
 import { seen } from './projects.ts'
@@ -98,7 +99,7 @@ function rule(deployment: Deployment, check: Check): Rule {
 function discovery(object: KubernetesObject, { id, why }: Deployment, line: number, what: string): Discovery {
   return {
     tier: DEVELOPMENT.test(object.file) ? 'review' : 'strong',
-    cause: `${id} of ${object.file}`,
+    cause: `${id} of ${folderOf(object.file)}`,
     symbol: `${object.kind} ${object.name}`,
     component: object.name,
     symptom: why,

@@ -1,14 +1,16 @@
 // Which compose projects a rule looks at, and what a service is for. Files of tests and templates are nobody's production; a project that is overridden is
 // seen again, whole, with its override.
+//   RX30. A place that several projects read is told once, as strong as the strongest of them has it.
+//   RX31. What one habit of one file, folder or base image explains has one cause.
 
 import type { Evidence, Loc } from '../../model/evidence.ts'
 import type { ComposeProject, ComposeService } from '../../repository/configuration.ts'
+import { isDevelopment, isJob, isRun } from '../../repository/deployments.ts'
 import { folderOf, isBelow, nameOf } from '../../repository/paths.ts'
 import type { Repository } from '../../repository/repository.ts'
 import type { Discovery } from '../rule.ts'
 
-const NOT_RUN = /(^|[.\-_])(tests?|testing|ci|e2e|integration|example|sample|template|bench|benchmark)([.\-_]|$)/i
-const DEVELOPMENT = /(^|[.\-_])(dev|develop|development|local|debug|minimal|simple|demo)([.\-_]|$)/i
+export { isJob }
 
 export interface ServiceIn {
   readonly project: ComposeProject
@@ -16,10 +18,7 @@ export interface ServiceIn {
 }
 
 export function projectsOf({ configuration, files }: Repository): readonly ComposeProject[] {
-  return configuration.compose.filter((project) => {
-    const role = files.role(project.file)
-    return role !== 'test' && role !== 'example' && !project.files.some((file) => NOT_RUN.test(nameOf(file)))
-  })
+  return configuration.compose.filter((project) => isRun(project, files))
 }
 
 /** Of all projects, overridden ones too: what is written there is read by somebody. */
@@ -29,15 +28,15 @@ export function servicesOf(repository: Repository): readonly ServiceIn[] {
   )
 }
 
-/** What has to keep running: no jobs, nothing behind a profile, and each service only as its override leaves it. */
+/** What has to keep running: no jobs, nothing behind a profile, no fragment of a service, and each service only as its override leaves it. */
 export function standingServices(repository: Repository): readonly ServiceIn[] {
   return servicesOf(repository).filter(
-    ({ project, service }) => !project.isOverridden && service.profiles.length === 0 && !isJob(project, service),
+    ({ project, service }) =>
+      !project.isOverridden &&
+      service.profiles.length === 0 &&
+      (service.image ?? service.build) !== undefined &&
+      !isJob(project, service),
   )
-}
-
-function isDevelopment(project: ComposeProject): boolean {
-  return project.files.some((file) => DEVELOPMENT.test(nameOf(file)))
 }
 
 /** What is only run on somebody's own machine, by its name or because it stands in an override, is for review. */
@@ -45,40 +44,30 @@ export function tierIn(project: ComposeProject, { file }: Loc): 'strong' | 'revi
   return isDevelopment(project) || /\boverride\b/i.test(nameOf(file)) ? 'review' : 'strong'
 }
 
-/** Files of one folder, and those above it, are often merged by hand with `-f`. */
+/** Files of one folder, and those above it, are often merged by hand with `-f`. One that defines most of the same services is an alternative to this. */
 export function isDefinedBeside({ configuration }: Repository, project: ComposeProject, name: string): boolean {
   const folder = folderOf(project.file)
-  return configuration.compose.some((other) => isBelow(folder, folderOf(other.file)) && other.services.has(name))
+  return configuration.compose.some(
+    (other) =>
+      other.services.has(name) && isBelow(folder, folderOf(other.file)) && !isAlternative(project, other.services),
+  )
 }
 
-const JOB_NAME =
-  /(^|[-_])(init|migrate|migrations?|migrator|seed|seeder|setup|bootstrap|provision|createbuckets?|create-?topics?|job)([-_]|$)/i
-const JOB_COMMAND =
-  /\b(alembic\s+upgrade|prisma\s+(migrate|db\s+push)|manage\.py\s+migrate|knex\s+migrate|sequelize\s+db:|typeorm\s+migration|flyway|liquibase|db:(migrate|seed)|(npm|pnpm|yarn)\s+(run\s+)?(migrate|seed)|mc\s+(alias|mb|config))\b/i
-const JOB_IMAGE = /(^|\/)(flyway\/flyway|migrate\/migrate|minio\/mc|liquibase\/liquibase|arigaio\/atlas)(:|$)/
-const SERVES =
-  /\b(uvicorn|gunicorn|hypercorn|node\s+\S|next\s+start|run\s+(start|dev|serve)|start:|runserver|celery|exec\s)/i
-
-/** It is meant to end. */
-export function isJob(project: ComposeProject, service: ComposeService): boolean {
-  const dependants = [...project.services.values()].map(({ dependsOn }) => dependsOn.get(service.name)?.value)
-  if (dependants.includes('service_completed_successfully')) return true
-  const command = `${service.entrypoint?.value ?? ''} ${service.command?.value ?? ''}`
-  if (SERVES.test(command)) return false
-  return JOB_NAME.test(service.name) || JOB_COMMAND.test(command) || JOB_IMAGE.test(service.image?.value ?? '')
+function isAlternative({ services }: ComposeProject, others: ComposeProject['services']): boolean {
+  return [...services.keys()].filter((name) => others.has(name)).length * 2 > services.size
 }
 
 export function seen(loc: Loc, what: string): Evidence {
   return { provenance: 'config', loc, what }
 }
 
-/** The same place is read once, however many projects it is merged into. */
-export function* oncePerPlace(discoveries: Iterable<Discovery>): Generator<Discovery> {
-  const known = new Set<string>()
+/** The same place is read once, however many projects it is merged into, as strong as the strongest of them has it. */
+export function oncePerPlace(discoveries: Iterable<Discovery>): Iterable<Discovery> {
+  const known = new Map<string, Discovery>()
   for (const discovery of discoveries) {
     const loc = discovery.evidence[0]?.loc
     const key = `${loc?.file}:${loc?.line}:${discovery.symbol}`
-    if (!known.has(key)) yield discovery
-    known.add(key)
+    if (known.get(key)?.tier !== 'strong' && (discovery.tier === 'strong' || !known.has(key))) known.set(key, discovery)
   }
+  return known.values()
 }

@@ -2,6 +2,7 @@
 //   RX20. `noeviction`, a Redis without persistence, volume or queue, and a policy without a memory limit are silent.
 
 import { folderOf, isBelow } from '../../repository/paths.ts'
+import { baseOf } from './builds.ts'
 import { at, type Rule } from './deployment.ts'
 import { datastoreOf } from './images.ts'
 import { oncePerPlace, seen, servicesOf } from './projects.ts'
@@ -35,12 +36,12 @@ export const redisEvictionOnPrimary: Rule = {
           isBelow(file, folderOf(project.file)) && QUEUES.some((name) => dependencies.has(name)),
       )
       const queue = QUEUES.find((name) => manifest?.dependencies.has(name))
-      if (command === undefined || datastoreOf(service.image?.value ?? '')?.kind !== 'redis') return []
+      if (command === undefined || datastoreOf(baseOf(repository, service))?.kind !== 'redis') return []
       const policy = /--maxmemory-policy[\s=]+((?:allkeys|volatile)-\w+)/.exec(command.value)?.[1]
       if (policy === undefined || !/--maxmemory[\s=]+[1-9]/.test(command.value)) return []
       const isKept = /--appendonly[\s=]+yes/.test(command.value)
       const stores = [...project.services.values()].filter(
-        ({ image }) => datastoreOf(image?.value ?? '')?.kind === 'redis',
+        (each) => datastoreOf(baseOf(repository, each))?.kind === 'redis',
       )
       const isQueue = queue !== undefined && stores.length === 1
       if (!isKept && !isQueue) return []

@@ -1,24 +1,31 @@
 // Errors that are caught and vanish: nothing is logged, thrown, returned or remembered, and no comment says why.
-// Strong where what was tried is awaited, or has an effect by its name. A handler that only tidies up (`close`, `unlink`), or guards the reading of a value
-// that has a default already, may well be meant: those are for review. The ones of a file are one finding.
+// Strong where what was tried is awaited, or has an effect by its name; other calls that leave the process are for review. Silent where nothing is lost: what only tidies up (`close`,
+// `unlink`), the reading of a value that has a default already, what itself tells that it went well, pages, and what people start by hand. The ones of a
+// file are one finding. Errors that are logged and then told as an answer are in pretended.ts.
+//   ER15. A `return` in a `finally` discards the error under way, unless a handler before it takes all of them.
 //   FG1. A handler with anything in it, or a comment that says why it is empty, is not found.
 
 import type { Block, Call, FileFacts } from '../../facts/facts.ts'
 import type { Repository } from '../../repository/repository.ts'
+import { type OutboundCalls, outboundOf } from '../../system/outbound.ts'
+import { contentsOf } from '../contents.ts'
+import { GUARANTEES } from '../guarantees.ts'
+import { isByHand, isPage } from '../promises/pages.ts'
+import { catchesAny } from '../promises/rejections.ts'
+import { seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
+import { isExplained, isTentative } from './handlers.ts'
+import { pretended } from './pretended.ts'
 
 /** What people call with the intention that it may fail. */
 const TIDYING =
-  /(^|\.)(close|destroy|disconnect|unlink|unlinkSync|rm|rmSync|rmdir|kill|end|quit|stop|abort|cancel|release|unref|unsubscribe|cleanup|removeItem|dispose|terminate|revokeObjectURL|unwatch|clear|clearTimeout|clearInterval|shutdown|rollback|removeListener|off|play|focus|writeText|requestFullscreen)$/
+  /(^|\.)(close|destroy|disconnect|unlink|unlinkSync|rm|rmSync|rmdir|kill|end|quit|stop|abort|cancel|release|unref|unsubscribe|cleanup|removeItem|dispose|terminate|revokeObjectURL|unwatch|clear|clearTimeout|clearInterval|shutdown|rollback|removeListener|off|play|focus|writeText|requestFullscreen|drain|continue_|wait_for_load_state|waitForLoadState|waitForNetworkIdle|wait_for_selector|waitForSelector|answer_callback_query|answerCallbackQuery|answerCbQuery|send_chat_action|sendChatAction)$|(^|\.)(callback|query|callback_query|callbackQuery)\.answer$/
 /** What fails by throwing and has no other way to say no. */
 const ASKING =
   /(^|\.)(parse|URL|decodeURIComponent|decodeURI|accessSync|access|statSync|existsSync|require|resolve|getItem|setItem|loads)$/
 /** What has an effect, by its first word. */
 const ACTING =
-  /(^|\.)_*(set|save|store|write|publish|send|emit|commit|insert|create|update|upsert|delete|remove|post|put|patch|push|enqueue|dispatch|notify|charge|refund|process|handle|execute|run|start|connect|register|load|flush|persist|add)([A-Z_]\w*)?$/
-/** Started by people, who see what it does. */
-const BY_HAND = /(^|\/)(scripts|tools|bin|dev[\w-]*)\//
-const ANY_ERROR = new Set(['', 'Exception', 'BaseException', 'Error'])
+  /(^|\.)_*(set|save|store|write|publish|send|emit|commit|insert|create|update|upsert|delete|remove|post|put|patch|enqueue|dispatch|notify|charge|refund|process|handle|execute|run|start|connect|register|load|flush|persist)([A-Z_]\w*)?$/
 
 export const swallowedError: Rule = {
   meta: {
@@ -32,21 +39,26 @@ export const swallowedError: Rule = {
         priority: 'P2',
         text: 'Handle the failure that is expected and rethrow the rest; where it may be ignored, count it and say why in a comment.',
         effort: 'XS',
-        guarantee: 'link.call(…) of @ripstop/kernel: every failure has a code, is counted and reaches its caller',
+        guarantee: GUARANTEES.failures,
       },
     ],
     sources: ['CWE-390: detection of error condition without action'],
   },
   *run(repository: Repository): Iterable<Discovery> {
+    const outbound = outboundOf(repository)
     for (const facts of repository.facts.values()) {
+      if (isByHand(facts) || isPage(facts)) continue
       const full = fullBlocks(facts)
       for (const [index, block] of facts.blocks.entries()) {
         if (block.kind !== 'handler' || full.has(index) || isExplained(facts, block)) continue
-        if (!ANY_ERROR.has(block.name)) continue // one kind of error, ignored by name: that says why
-        yield discovery(facts, block, tierOf(facts, block))
+        if (!catchesAny(block)) continue // one kind of error, ignored by name: that says why
+        const tier = tierOf(facts, block, outbound)
+        if (tier !== undefined) yield discovery(facts, block, tier)
       }
       yield* silentCatches(facts, full)
+      yield* leavingFinally(facts)
     }
+    yield* pretended(repository)
   },
 }
 
@@ -58,25 +70,39 @@ function fullBlocks({ blocks, calls, assignments, exits }: FileFacts): ReadonlyS
   return full
 }
 
-/** FG1. */
-function isExplained({ comments }: FileFacts, { line, endLine }: Block): boolean {
-  return comments.some((comment) => comment.line >= line && comment.line <= endLine && comment.text.trim() !== '')
-}
-
-function tierOf({ blocks, calls }: FileFacts, handler: Block): 'strong' | 'review' {
-  const tried = handler.of ?? -1
-  const inside = calls.filter(({ block }) => isInside(blocks, block, tried))
-  return inside.some(matters) ? 'strong' : 'review'
-}
-
-function isInside(blocks: readonly Block[], inner: number, outer: number): boolean {
-  for (let at = inner; at !== -1; at = blocks[at]?.parent ?? -1) if (at === outer) return true
-  return false
+/** Undefined: nothing is lost with it, or what was tried says itself that it went well. */
+function tierOf(facts: FileFacts, handler: Block, outbound: OutboundCalls): 'strong' | 'review' | undefined {
+  const { calls, assignments, exits } = contentsOf(facts, handler.of ?? -1)
+  const tellsSuccess =
+    assignments.some(({ value, operator }) => operator === '+=' || (value.kind === 'boolean' && value.value)) ||
+    exits.some(({ kind, value }) => kind === 'return' && value?.kind === 'boolean')
+  if (tellsSuccess || isTentative(symbolOf(facts, handler.parent))) return undefined
+  if (calls.some(matters)) return 'strong'
+  return calls.some((call) => outbound.at({ file: facts.file, call }) !== undefined) ? 'review' : undefined
 }
 
 function matters({ callee, use, isNew }: Call): boolean {
   if (TIDYING.test(callee.text) || ASKING.test(callee.text)) return false
   return use === 'awaited' || (!isNew && ACTING.test(callee.text))
+}
+
+/** ER15. */
+function* leavingFinally(facts: FileFacts): Iterable<Discovery> {
+  const { file, blocks, exits } = facts
+  for (const { kind, block, line, endLine } of exits) {
+    const { kind: where, of = -1 } = blocks[block] ?? {}
+    if (kind !== 'return' || where !== 'finally') continue
+    // Where a handler takes every error first, none is under way.
+    if (blocks.some((each) => each.kind === 'handler' && each.of === of && catchesAny(each))) continue
+    yield {
+      tier: 'strong',
+      symbol: symbolOf(facts, block),
+      cause: `finally that returns in ${file}`,
+      symptom: 'Any error of what was tried vanishes here, and the caller is told that all went well.',
+      rootCause: 'A return in a finally discards the error that is under way.',
+      evidence: [seenAt(file, { line, endLine }, 'it returns from a finally')],
+    }
+  }
 }
 
 /** `promise.catch(() => {})`. */
@@ -88,28 +114,19 @@ function* silentCatches(facts: FileFacts, full: ReadonlySet<number>): Iterable<D
     if (block === undefined || full.has(handler.block) || isExplained(facts, { ...block, line: call.line })) continue
     const before = facts.calls[call.on]
     // What has a `catch` is a promise: waiting for it is what `await` is elsewhere.
-    yield discovery(facts, block, before !== undefined && matters({ ...before, use: 'awaited' }) ? 'strong' : 'review')
+    if (before !== undefined && matters({ ...before, use: 'awaited' })) yield discovery(facts, block, 'strong')
   }
 }
 
 function discovery(facts: FileFacts, block: Block, tier: 'strong' | 'review'): Discovery {
-  const symbol = symbolOf(facts, block)
+  const symbol = symbolOf(facts, block.parent)
   const loc = { file: facts.file, line: block.line, endLine: block.endLine }
   return {
-    tier: BY_HAND.test(facts.file) ? 'review' : tier,
+    tier,
     evidence: [{ provenance: 'static', loc, what: 'a handler with nothing in it, and nothing that says why' }],
     symbol,
     cause: `empty handlers of ${facts.file}`,
     symptom: `A failure in ${symbol === '' ? 'this module' : symbol} is taken for success.`,
     rootCause: 'The handler of the error is empty.',
   }
-}
-
-function symbolOf({ blocks }: FileFacts, block: Block): string {
-  const names: string[] = []
-  for (let at = block.parent; at !== -1; at = blocks[at]?.parent ?? -1) {
-    const { kind, name } = blocks[at] as Block
-    if ((kind === 'function' || kind === 'class') && name !== '') names.unshift(name)
-  }
-  return names.join('.')
 }

@@ -6,14 +6,13 @@ import type { IndexedFile, Program } from '../../program/index.ts'
 import type { Discovery } from '../rule.ts'
 import { heldBy } from './guards.ts'
 import { nameOf } from './recovery.ts'
+import { RECOVERING, stubBelow } from './stubs.ts'
 
 const FAILED = /^(?:failed|dead|abandoned|permanently_failed|given_up)$/
 const STATUS = /\.(?:status|state)$/
 const QUEUE =
   /(?:^|[._])(?:[lrb]?r?pop|[lr]push|consume|x_?read\w*|enqueue|dequeue|receive_?messages?|nack|basic_\w+)$/i
 const KEPT = /dead_?-?letter|dlq|re_?queue|re_?enqueue|replay|reprocess|quarantine|parking|retry_failed|recover/i
-const RECOVERING = /^[_#]*(?:auto_?|try_?)?(?:reconnect|recover|restore|failover|fail_over|reopen|heal)/i
-const DEPTH_MAX = 5
 
 export function* stuckEntities(program: Program, path: string, file: IndexedFile): Iterable<Discovery> {
   for (const write of file.facts.assignments) {
@@ -125,38 +124,4 @@ function unrecovered(
     }
   }
   return undefined
-}
-
-interface Stub {
-  readonly file: string
-  readonly line: number
-  readonly name: string
-}
-
-function stubBelow(program: Program, path: string, fn: number, seen: Set<number>): Stub | undefined {
-  const file = program.file(path)
-  if (file === undefined || seen.has(fn) || seen.size >= DEPTH_MAX ** 2) return undefined
-  seen.add(fn)
-  const thrown = file.facts.exits.find(
-    (exit) => exit.kind === 'throw' && exit.block === fn && isUnimplemented(file, exit.value),
-  )
-  if (thrown !== undefined) return { file: path, line: thrown.line, name: nameOf(file, fn) }
-  for (const call of file.facts.calls) {
-    // Only what it does in any case.
-    if (call.block !== fn) continue
-    const target = program.target({ file: path, call })
-    const found = target?.file === path ? stubBelow(program, path, target.block, seen) : undefined
-    if (found !== undefined) return found
-  }
-  return undefined
-}
-
-function isUnimplemented(file: IndexedFile, value: Value | undefined): boolean {
-  if (value?.kind === 'path') return value.path.text === 'NotImplementedError'
-  const call = value?.kind === 'call' ? file.facts.calls[value.call] : undefined
-  const [first] = call?.args ?? []
-  return (
-    call?.callee.text === 'NotImplementedError' ||
-    (first?.kind === 'string' && /not (?:yet )?implemented/i.test(first.value))
-  )
 }

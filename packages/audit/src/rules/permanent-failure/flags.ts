@@ -1,6 +1,6 @@
 // Flags and clients: set in an error path (or by a shutdown), refused by, and never set back.
 
-import type { Assignment, Value } from '../../facts/facts.ts'
+import type { Assignment, Call, Value } from '../../facts/facts.ts'
 import type { IndexedFile, Program } from '../../program/index.ts'
 import type { Discovery } from '../rule.ts'
 import { type Flag, type Held, heldBy, type Refusal, refusals } from './guards.ts'
@@ -19,6 +19,11 @@ const LOGGING = /(?:^|\.|_)(?:log(?:ger)?|console|print|logging)(?:\.|$)/i
 /** Nothing in its place means that what others need is missing. */
 const NEEDED =
   /client|conn|redis|pool|database|db$|channel|socket|producer|consumer|driver|engine|broker|transport|enforcer|service/i
+/** Objects of one request, user or connection: they end with it. */
+const SCOPED =
+  /Request|Scoped|Isolated|Session|Context|Transaction|Execution|Connection$|Cursor|Stream|Response|Job$|Task$/
+/** What is switched off for want of a setting is switched on by one. */
+const SWITCHED = /(?:^|_)enabled$|^(?:is)?Enabled$/
 /** Flags that are about what happens right now, and data. */
 const PASSING = /^_*(?:last_|current_|result|response|data|error|message|value)/
 
@@ -35,7 +40,7 @@ export function* stuckFlags(program: Program, path: string, file: IndexedFile): 
 }
 
 function stuckByError(program: Program, path: string, file: IndexedFile, flag: Flag): Discovery | undefined {
-  if (ENDING.test(flag.name)) return undefined
+  if (ENDING.test(flag.name) || SWITCHED.test(flag.name)) return undefined
   const writes = file.writes(flag.owner, flag.name)
   for (const bad of writes) {
     const held = heldBy(bad.value)
@@ -56,9 +61,21 @@ function stuckByError(program: Program, path: string, file: IndexedFile, flag: F
         !(isStarting(nameOf(file, fn)) && fn === file.functionOf(bad.block)),
     )
     if (working.length === 0 || others.some((write) => isWayBack(program, path, file, write, guards))) continue
-    return discovery(path, file, flag, bad, working, held === null && !NEEDED.test(flag.name) ? 'review' : 'strong')
+    const isSeldom = (held === null && !NEEDED.test(flag.name)) || isOfPage(file)
+    return discovery(path, file, flag, bad, working, isSeldom ? 'review' : 'strong')
   }
   return undefined
+}
+
+/** In a browser it lasts until the page is loaded again. */
+function isOfPage({ facts }: IndexedFile): boolean {
+  return (
+    /\.[jt]sx$/.test(facts.file) ||
+    facts.calls.some(
+      ({ callee: { root, text } }) =>
+        root === 'global' && /^(?:window|document|localStorage|navigator)\.|^(?:Worker|ResizeObserver)$/.test(text),
+    )
+  )
 }
 
 /** The same is set where nothing failed: it says that something is over, not that it failed. */
@@ -100,9 +117,13 @@ function isOnError(program: Program, path: string, file: IndexedFile, bad: Assig
   return /^[_#]*(?:record_?|on_?|handle_?)?(?:fail|trip)/i.test(nameOf(file, fn))
 }
 
-/** What was tried can heal: it calls something. A failed import does not. */
+/** What was tried can heal: it calls something. A failed import does not, nor an object that could not be made. */
 function actsIn(file: IndexedFile, tried: number): boolean {
-  return file.facts.calls.some(({ callee, block }) => !LOGGING.test(callee.text) && file.within(block, tried))
+  return file.facts.calls.some((call) => file.within(call.block, tried) && acts(call))
+}
+
+function acts({ callee: { text }, isNew }: Call): boolean {
+  return !isNew && !LOGGING.test(text) && !/(?:^|\.)[A-Z]\w*$/.test(text)
 }
 
 /** A write that ends what the flag holds. */
@@ -113,7 +134,7 @@ function leaves({ value, target }: Assignment, held: Held): boolean {
 
 /** A shutdown that sets what only the constructor had set: whoever shares the object is refused for ever. Seldom wrong by itself, so it is for review. */
 function stuckByStop(program: Program, path: string, file: IndexedFile, flag: Flag): Discovery | undefined {
-  if (flag.owner === -1) return undefined
+  if (flag.owner === -1 || SCOPED.test(nameOf(file, flag.owner))) return undefined
   const writes = file.writes(flag.owner, flag.name)
   for (const bad of writes) {
     const fn = file.functionOf(bad.block)

@@ -82,6 +82,8 @@ export function refusals(file: IndexedFile, flag: Flag, held: Held): readonly Re
     const result = outcome(test, flag, held)
     const isExit =
       result === true &&
+      // What leaves whatever the flag holds has only kept an answer.
+      (typeof held !== 'boolean' || outcome(test, flag, !held) !== true) &&
       exits.some(
         (exit) => exit.block === block && (exit.kind === 'return' || exit.kind === 'throw' || exit.kind === 'yield'),
       )

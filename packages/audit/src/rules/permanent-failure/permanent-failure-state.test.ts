@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { readPython } from '../../readers/python/index.ts'
 import { readTypeScript } from '../../readers/typescript/index.ts'
+import { repositoryOf } from '../../repository/repository.fixture.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { permanentFailureState } from './permanent-failure-state.ts'
 
@@ -245,5 +246,118 @@ ${more}`
     expect(found({ 'a.ts': redis('return Math.min(times * 100, 3000)') })).toEqual([])
     expect(found({ 'a.ts': redis('if (times > 3) process.exit(1)\n  return null') })).toEqual([])
     expect(found({ 'a.ts': redis(ends, "redis.on('end', () => restart())") })).toEqual([])
+  })
+})
+
+describe('what a module gets when it is loaded', () => {
+  const module = (handler: string, use = 'if (!enforce) return refuse()'): string => `let enforce
+try {
+  const loaded = await import(place)
+  enforce = loaded.enforce
+} catch (error) {
+  ${handler}
+}
+export function evaluate(rule) {
+  ${use}
+  return enforce(rule)
+}
+`
+  it('JN3: is found where the attempt only tells that it failed, and something refuses by it', () => {
+    expect(found({ 'a.ts': module('console.error(error)') })).toEqual(['strong 5'])
+    expect(found({ 'a.ts': module('process.exit(1)') })).toEqual([])
+    expect(found({ 'a.ts': module('throw error') })).toEqual([])
+    expect(found({ 'a.ts': module('console.error(error)').replace('catch (error)', 'finally') })).toEqual([])
+    expect(found({ 'a.ts': module('console.error(error)', 'log(rule)') })).toEqual([])
+    expect(found({ 'a.ts': module('console.error(error)').replace('place', "'sharp'") })).toEqual([])
+    expect(found({ 'a.ts': `${module('console.error(error)')}export function again() { enforce = load() }` })).toEqual(
+      [],
+    )
+    const client =
+      'client = None\ntry:\n    client = dial("x")\nexcept OSError:\n    log("down")\n\ndef get(key):\n    if client is None:\n        return None\n    return client.get(key)\n'
+    expect(python(client)).toEqual(['strong 4'])
+    expect(python(client.replace('OSError', 'ImportError'))).toEqual([])
+  })
+})
+
+describe('what only looks like it', () => {
+  it('JN3: an answer that is kept, an object of one request, and a script are silent', () => {
+    const kept =
+      'let can: boolean | undefined\nexport function canRun() {\n  if (can !== undefined) return can\n  try {\n    can = probe()\n  } catch {\n    can = false\n  }\n  return can\n}\n'
+    expect(found({ 'a.ts': kept })).toEqual([])
+    const stopped =
+      'class UserSession:\n    def __init__(self):\n        self.closed = False\n    def send(self):\n        if self.closed:\n            raise Closed()\n    def close(self):\n        self.closed = True\n'
+    expect(python(stopped)).toEqual([])
+    expect(python(stopped.replace('UserSession', 'Pool'))).toEqual(['review 8'])
+    expect(found({ 'scripts/a.ts': "import Redis from 'ioredis'\nnew Redis({ retryStrategy: () => null })" })).toEqual(
+      [],
+    )
+  })
+
+  it('JN3: what is switched off for want of a setting is silent, and what lasts as long as a page is for review', () => {
+    const service = (name: string): string =>
+      `class Sms:\n    def __init__(self):\n        self.${name} = True\n        self.init()\n    def init(self):\n        try:\n            self.dial()\n        except Exception:\n            self.${name} = False\n    def send(self):\n        if not self.${name}:\n            return None\n        return 1\n`
+    expect(python(service('usable'))).toEqual(['strong 9'])
+    expect(python(service('enabled'))).toEqual([])
+    const page =
+      'let broken = false\nexport function draw() {\n  if (broken) return null\n  try {\n    return window.open("x")\n  } catch {\n    broken = true\n  }\n}\n'
+    expect(found({ 'a.ts': page })).toEqual(['review 7'])
+    expect(found({ 'a.ts': page.replace('window.open', 'other.open') })).toEqual(['strong 7'])
+  })
+})
+
+describe('marks of being busy', () => {
+  const poller = (body: string, more = ''): string[] =>
+    found({
+      'a.ts': `class Poller {
+  private busy = false
+  async round() {
+    if (this.busy) return
+    this.busy = true
+    ${body}
+  }
+  async start() {
+    try {
+      await this.round()
+    } catch (error) {
+      console.error(error)
+    }
+  }
+${more}}`,
+    })
+
+  it('JN4: one that stays where the work fails is found', () => {
+    expect(poller('await fetch(url); this.busy = false')).toEqual(['strong 5'])
+    expect(poller('for (const x of xs) await send(x)\n    this.busy = false')).toEqual(['strong 5'])
+    const dropped =
+      'let busy = false\nexport async function round() {\n  if (busy) return\n  busy = true\n  await work()\n  busy = false\n}'
+    expect(found({ 'a.ts': dropped })).toEqual(['review 4'])
+    expect(
+      python(
+        'class A:\n    def __init__(self):\n        self.busy = False\n    async def go(self):\n        if self.busy:\n            return\n        self.busy = True\n        await self.work()\n        self.busy = False\n',
+      ),
+    ).toEqual(['strong 7'])
+  })
+
+  it('JN4: one that is taken away whatever happens, or by others, is silent', () => {
+    expect(poller('try { await fetch(url) } finally { this.busy = false }')).toEqual([])
+    expect(poller('try { await fetch(url) } catch { log() }\n    this.busy = false')).toEqual([])
+    expect(poller('await fetch(url).finally(() => { this.busy = false })')).toEqual([])
+    expect(poller('await fetch(url); this.busy = false', '  reset() { this.busy = false }\n')).toEqual([])
+    expect(poller('this.count = 1; this.busy = false')).toEqual([])
+    expect(poller('await sleep(5); this.busy = false')).toEqual([])
+    expect(poller('await new Promise((done) => setTimeout(done, 5)); this.busy = false')).toEqual([])
+  })
+})
+
+describe('clients that end', () => {
+  it('JN3: are named where a function makes them', () => {
+    const texts = {
+      'a.ts': "import Redis from 'ioredis'\nexport const dial = () => new Redis({ retryStrategy: () => null })",
+      'b.ts': "import { dial } from './a'\nexport const client = dial()",
+    }
+    expect(found(texts)).toEqual(['strong 2'])
+    const { facts } = repositoryOf(texts)
+    const [discovery] = [...permanentFailureState.run({ facts } as never)]
+    expect(discovery?.evidence.map(({ loc }) => `${loc?.file}:${loc?.line}`)).toEqual(['a.ts:2', 'b.ts:2'])
   })
 })

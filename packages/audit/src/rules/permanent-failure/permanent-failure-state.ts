@@ -5,10 +5,16 @@
 
 import { programOf } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
+import { GUARANTEES } from '../guarantees.ts'
 import type { Discovery, Rule } from '../rule.ts'
+import { stuckBusy } from './busy.ts'
 import { stuckEntities } from './entities.ts'
 import { stuckFlags } from './flags.ts'
+import { stuckModules } from './modules.ts'
 import { endedStrategies } from './strategies.ts'
+
+/** Started by people, and over before anything can heal. */
+const BY_HAND = /(?:^|\/)(?:scripts|tools|bin|benchmarks?)\//
 
 export const permanentFailureState: Rule = {
   meta: {
@@ -22,7 +28,7 @@ export const permanentFailureState: Rule = {
         priority: 'P0',
         text: 'Give the state a way back that runs by itself: try again after a time that grows, with chance, for as long as the process lives.',
         effort: 'S',
-        guarantee: 'createLink(…) of @ripstop/kernel: its breaker half-opens by time and needs no reset',
+        guarantee: GUARANTEES.breaker,
       },
     ],
     sources: ['Nygard, Release It!, 2nd edition, chapter 5: circuit breaker'],
@@ -31,10 +37,12 @@ export const permanentFailureState: Rule = {
     const program = programOf(facts)
     for (const path of program.files) {
       const file = program.file(path)
-      if (file === undefined) continue
+      if (file === undefined || BY_HAND.test(path)) continue
       yield* stuckFlags(program, path, file)
+      yield* stuckBusy(program, path, file)
       yield* stuckEntities(program, path, file)
-      yield* endedStrategies(path, file)
+      yield* endedStrategies(program, path, file)
+      yield* stuckModules(path, file)
     }
   },
 }

@@ -1,13 +1,15 @@
 // Strategies that a client asks how long to wait before it connects again, and that answer "never".
 
 import type { Exit, Value } from '../../facts/facts.ts'
-import type { IndexedFile } from '../../program/index.ts'
+import type { Evidence } from '../../model/evidence.ts'
+import type { IndexedFile, Program } from '../../program/index.ts'
 import type { Discovery } from '../rule.ts'
 
 const STRATEGY = /^(?:retryStrategy|retry_strategy|reconnectStrategy|clusterRetryStrategy|sentinelRetryStrategy)$/
 const DEPTH_MAX = 4
+const USERS_MAX = 8
 
-export function* endedStrategies(path: string, file: IndexedFile): Iterable<Discovery> {
+export function* endedStrategies(program: Program, path: string, file: IndexedFile): Iterable<Discovery> {
   const { calls, assignments, exits } = file.facts
   // Whoever hears that it ended and leaves the process, or connects anew, has a way back.
   const hearsEnd = calls.some(
@@ -29,7 +31,7 @@ export function* endedStrategies(path: string, file: IndexedFile): Iterable<Disc
       if (seen.has(strategy)) continue
       seen.add(strategy)
       const line = neverLine(file, strategy)
-      if (line !== undefined) yield discovery(path, name, line)
+      if (line !== undefined) yield discovery(path, name, line, usersOf(program, path, file, strategy))
     }
 }
 
@@ -64,7 +66,20 @@ function isNever(file: IndexedFile, { value }: Exit): boolean {
   )
 }
 
-function discovery(path: string, name: string, line: number): Discovery {
+/** Who makes clients with it, where a function does: each of them ends alike. */
+function usersOf(program: Program, path: string, file: IndexedFile, strategy: Value): readonly Evidence[] {
+  const parent = strategy.kind === 'function' ? (file.facts.blocks[strategy.block]?.parent ?? -1) : -1
+  const maker = parent === -1 ? -1 : file.functionOf(parent)
+  if (maker === -1) return []
+  const sites = program.callers({ file: path, block: maker }).slice(0, USERS_MAX)
+  return sites.map(({ file: from, call: { line, endLine } }) => ({
+    provenance: 'static',
+    loc: { file: from, line, endLine },
+    what: 'a client that ends so is made here',
+  }))
+}
+
+function discovery(path: string, name: string, line: number, users: readonly Evidence[]): Discovery {
   return {
     tier: 'strong',
     symbol: name,
@@ -73,6 +88,7 @@ function discovery(path: string, name: string, line: number): Discovery {
     rootCause: `${name} answers that there is no next attempt, and nothing connects anew when the client has ended.`,
     evidence: [
       { provenance: 'static', loc: { file: path, line, endLine: line }, what: 'here it stops trying for good' },
+      ...users,
     ],
   }
 }

@@ -1,0 +1,32 @@
+import { expect, test } from 'vitest'
+import { createProgress } from './progress.ts'
+
+function watch(isWatched: boolean, steps: readonly (readonly [ms: number, what: string, howFar?: string])[]): string {
+  const said: string[] = []
+  let nowMs = 0
+  const progress = createProgress((text) => void said.push(text), isWatched, { monoMs: () => nowMs })
+  for (const [ms, what, howFar] of steps) {
+    nowMs = ms
+    progress.step(what, howFar)
+  }
+  progress.clear()
+  return said.join('')
+}
+
+const STEPS = [
+  [0, 'walking'],
+  [5, 'reading', '1 of 9'],
+  [10, 'reading', '2 of 9'],
+  [3_000, 'reading', `8 of 9 ${'x'.repeat(200)}`],
+] as const
+
+test('AX6: on a terminal one line is rewritten, cut to what fits, and gone in the end', () => {
+  const clear = '\r\u001b[2K'
+  const last = `reading: 8 of 9 ${'x'.repeat(200)}`.slice(0, 79)
+  expect(watch(true, STEPS)).toBe(`walking${clear}reading: 1 of 9${clear}${last}${clear}`)
+})
+
+test('AX6: elsewhere every phase is a line, and one more now and then', () => {
+  expect(watch(false, STEPS.slice(0, 3))).toBe('walking\nreading: 1 of 9\n')
+  expect(watch(false, STEPS).split('\n')).toHaveLength(4)
+})

@@ -1,0 +1,133 @@
+// Routes that read a whole table: no filter, no limit. For review, since a table may be one that stays small; one finding for a component.
+//   BD12. Found where the handler of a route, or a function that it calls, reads all rows with neither a condition nor a limit.
+
+import type { Call, FileFacts, Value } from '../../facts/facts.ts'
+import type { Evidence } from '../../model/evidence.ts'
+import { type BlockRef, type Program, programOf } from '../../program/index.ts'
+import type { Repository } from '../../repository/repository.ts'
+import { entriesOf } from '../../system/entries.ts'
+import { lastName, mayHide, seenAt } from '../queries.ts'
+import type { Discovery, Rule } from '../rule.ts'
+import { isServed } from './served.ts'
+
+const BOUNDING =
+  /^(?:limit|take|first|last|paginate|slice|offset|skip|where|filter|filter_by|group_by|count|scalar|one|one_or_none|fetchmany|cursor|stream|yield_per|distinct|join|with_only_columns)$/
+const SELECT_ALL = /^\s*select\s+(?:\*|[\w.,\s"`]+)\s+from\s+["`\w.]+\s*(?:order\s+by\s+[\w.,\s"`]+)?;?\s*$/i
+/** Of Mongoose and TypeORM, by how their models and repositories are named. */
+const MODEL = /(?:^|\.)(?:[A-Z]\w*|\w*(?:[mM]odel|[rR]epo(?:sitory)?))\.find$/
+const PLACES_MAX = 12
+
+export const unboundedQuery: Rule = {
+  meta: {
+    id: 'unbounded-query',
+    category: 'bounds',
+    severity: 'medium',
+    title: 'A route reads a whole table',
+    why: 'It is fast while the table is small. Every answer grows with it: memory, time and the connection that is held meanwhile, until a request that always worked ends the process.',
+    remedies: [
+      {
+        priority: 'P2',
+        text: 'Read a page at a time, with a limit that the client can lower and not lift.',
+        effort: 'S',
+      },
+    ],
+    sources: [
+      'CWE-770: allocation of resources without limits or throttling',
+      'Nygard: Release It!, unbounded result sets',
+    ],
+  },
+  *run(repository: Repository): Iterable<Discovery> {
+    const program = programOf(repository.facts)
+    const found = new Map<string, Evidence[]>()
+    const seen = new Set<Call>()
+    for (const { kind, handler } of entriesOf(repository)) {
+      if (kind !== 'route' || handler === undefined) continue
+      for (const fn of [handler, ...calledBy(program, handler)]) {
+        const file = program.file(fn.file)
+        if (file === undefined || !isServed(fn.file)) continue
+        for (const call of file.facts.calls) {
+          if (seen.has(call) || !file.within(call.block, fn.block) || !readsAll(file.facts, call)) continue
+          seen.add(call)
+          const component = fn.file.split('/').slice(0, 2).join('/')
+          const list = found.get(component) ?? []
+          found.set(component, list)
+          if (list.length < PLACES_MAX) list.push(seenAt(fn.file, call, 'all rows, without a condition or a limit'))
+        }
+      }
+    }
+    for (const [component, evidence] of found)
+      yield {
+        tier: 'review',
+        evidence,
+        cause: `whole tables in ${component}`,
+        symbol: component,
+        symptom: 'Routes get slower and need more memory as tables grow.',
+        rootCause: 'Rows are read without a condition or a limit where a request asks for them.',
+      }
+  },
+}
+
+function calledBy(program: Program, { file: path, block }: BlockRef): readonly BlockRef[] {
+  const file = program.file(path)
+  return (file?.facts.calls ?? []).flatMap((call) =>
+    file?.within(call.block, block) === true ? (program.target({ file: path, call }) ?? []) : [],
+  )
+}
+
+function readsAll(facts: FileFacts, call: Call): boolean {
+  const name = lastName(call.callee)
+  if (facts.language === 'python') return name === 'all' && call.args.length === 0 && readsAllPython(facts, call)
+  // On what another call gave: a scope, which may well be a condition.
+  if (call.on !== -1) return false
+  if (name === 'findMany' || name === 'findAll') return !mayHide(call) && isUnfiltered(call.args[0]) && isOfTable(call)
+  if (name === 'find' && MODEL.test(call.callee.text))
+    return !mayHide(call) && isWhole(call.args[0]) && !isCut(facts, call)
+  const [first] = call.args
+  return name === 'query' && call.args.length === 1 && first?.kind === 'string' && SELECT_ALL.test(first.value)
+}
+
+/** `Model.find()`, `Model.find({})`, `repository.find({ relations })`. */
+function isWhole(options: Value | undefined): boolean {
+  if (options?.kind !== 'object' || options.hasSpread) return options === undefined
+  return options.entries.every(([name]) => /^(?:relations|order|select|cache)$/.test(name))
+}
+
+/** Behind it a limit, a page, or a cursor is asked for. */
+function isCut({ calls }: FileFacts, call: Call): boolean {
+  let at = calls.indexOf(call)
+  for (let hops = 0; at !== -1 && hops < 10; hops++) {
+    const on = at
+    at = calls.findIndex((next) => next.on === on)
+    if (at !== -1 && BOUNDING.test(lastName((calls[at] as Call).callee))) return true
+  }
+  return false
+}
+
+function isOfTable({ callee }: Call): boolean {
+  return callee.text.split('.').length >= 2
+}
+
+function isUnfiltered(options: Value | undefined): boolean {
+  if (options === undefined) return true
+  if (options.kind !== 'object' || options.hasSpread) return false
+  return !options.entries.some(([name]) => /^(?:where|take|limit|first|cursor|skip|offset)$/.test(name))
+}
+
+/** `db.query(X).all()`, `db.execute(select(X)).scalars().all()`. */
+function readsAllPython({ calls }: FileFacts, call: Call): boolean {
+  let at: Call | undefined = calls[call.on]
+  let isQuery = false
+  for (let hops = 0; at !== undefined && hops < 10; hops++) {
+    const name = lastName(at.callee)
+    if (BOUNDING.test(name)) return false
+    if (name === 'query' && at.args.length === 1 && at.args[0]?.kind === 'path') isQuery = true
+    const statement = /^(?:execute|scalars|exec)$/.test(name) ? at.args[0] : undefined
+    if (statement !== undefined) {
+      const selected = statement.kind === 'call' ? calls[statement.call] : undefined
+      if (selected?.callee.text !== 'select') return false
+      isQuery = true
+    }
+    at = calls[at.on]
+  }
+  return isQuery
+}

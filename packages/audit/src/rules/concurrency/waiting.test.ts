@@ -1,0 +1,142 @@
+import { expect, test } from 'vitest'
+import { blockingInAsync } from './blocking-in-async.ts'
+import { foundBy } from './found.fixture.ts'
+import { overlappingInterval } from './overlapping-interval.ts'
+import { txWithOutbound } from './tx-with-outbound.ts'
+
+const POLLER = (body: string, start = 'setInterval(() => this.poll(), 5000)') => `export class Poller {
+  start() { ${start} }
+  async poll() {
+${body}
+  }
+}`
+
+test.each([
+  [
+    '    if (this.running) return\n    this.running = true\n    try { await fetch("https://a.test") } finally { this.running = false }',
+    [],
+  ],
+  ['    return mutex.runExclusive(() => fetch("https://a.test"))', []],
+  ['    this.count += 1', []],
+])('CU9: %j is %j', (body, expected) => {
+  expect(foundBy(overlappingInterval, { 'a.ts': POLLER(body) })).toEqual(expected)
+})
+
+test('CU9: a page, and a round every hour, are silent', () => {
+  const round = '    await fetch("https://a.test")'
+  expect(foundBy(overlappingInterval, { 'a.ts': `import { useState } from 'react'\n${POLLER(round)}` })).toEqual([])
+  expect(foundBy(overlappingInterval, { 'a.ts': POLLER(round, 'setInterval(() => this.poll(), 3600000)') })).toEqual([])
+})
+
+test('CU9: what wraps the round may keep its rounds apart', () => {
+  const source = (round: string): string => `const poll = ${round}\nsetInterval(poll, 5000)`
+  const round = 'async () => { await fetch("https://a.test") }'
+  expect(foundBy(overlappingInterval, { 'a.ts': source(round) })).toEqual(['strong a.ts:2'])
+  expect(foundBy(overlappingInterval, { 'a.ts': source(`single(${round})`) })).toEqual([])
+})
+
+test.each([
+  ['    await fetch("https://a.test")', ['strong a.ts:2']],
+  ['    const known = list()\n    if (known) await fetch("https://a.test")', ['strong a.ts:2']],
+  ['    await this.store.sweep()', ['review a.ts:2']],
+])('CU10: %j is %j', (body, expected) => {
+  expect(foundBy(overlappingInterval, { 'a.ts': POLLER(body) })).toEqual(expected)
+})
+
+test.each([
+  [
+    'a.ts',
+    'export const f = () => prisma.$transaction(async (tx) => {\n  await tx.order.create({ data: {} })\n  await fetch("https://pay.test", { method: "POST" })\n})',
+    ['strong a.ts:3'],
+  ],
+  [
+    'a.ts',
+    'async function charge() { await fetch("https://pay.test") }\nexport const f = () => prisma.$transaction(async (tx) => {\n  await charge()\n})',
+    ['strong a.ts:3'],
+  ],
+  [
+    'a.ts',
+    'export async function f(client) {\n  await client.query("BEGIN")\n  await fetch("https://pay.test")\n  await client.query("COMMIT")\n}',
+    ['strong a.ts:3'],
+  ],
+  [
+    'a.ts',
+    'export async function f(client) {\n  await client.query("BEGIN")\n  await client.query("COMMIT")\n  await fetch("https://pay.test")\n}',
+    [],
+  ],
+  ['a.ts', 'export const f = () => prisma.$transaction(async (tx) => {\n  await tx.order.create({ data: {} })\n})', []],
+  [
+    'a.py',
+    'import requests\nfrom django.db import transaction\ndef f():\n    with transaction.atomic():\n        requests.post("https://pay.test")\n',
+    ['strong a.py:5'],
+  ],
+  [
+    'a.py',
+    'import requests\nfrom django.db import transaction\ndef f():\n    with transaction.atomic():\n        save()\n    requests.post("https://pay.test")\n',
+    [],
+  ],
+])('CU11: %s %j is %j', (path, text, expected) => {
+  expect(foundBy(txWithOutbound, { [path]: text })).toEqual(expected)
+})
+
+test.each([
+  ['import time\nasync def f():\n    time.sleep(1)\n', ['strong a.py:2']],
+  ['import requests\nasync def f():\n    return requests.get("https://a.test")\n', ['strong a.py:2']],
+  ['from redis import Redis\nclient = Redis()\nasync def f():\n    client.ping()\n', ['strong a.py:3']],
+  ['import subprocess\ndef g():\n    subprocess.run(["ls"])\nasync def f():\n    g()\n', ['strong a.py:4']],
+  [
+    'from sqlalchemy import create_engine\nfrom sqlalchemy.orm import sessionmaker\nLocal = sessionmaker(bind=create_engine("x"))\nasync def f():\n    session = Local()\n    session.execute(query)\n',
+    ['strong a.py:4'],
+  ],
+  [
+    'from sqlmodel import Session, select\nasync def f(db: Session):\n    db.exec(select(A)).all()\n',
+    ['strong a.py:2'],
+  ],
+  [
+    'from typing import Annotated\nfrom sqlmodel import Session\ndef save(db: Session):\n    db.add(1)\n    db.commit()\nasync def f(db: Annotated[Session, Depends(g)]):\n    save(db)\nasync def h(db: Annotated[Session, Depends(g)]):\n    db.commit()\n',
+    ['strong a.py:6'],
+  ],
+  [
+    'import requests\ndef fetch():\n    return requests.get("https://a.test")\ndef verify():\n    return fetch()\nasync def f():\n    return verify()\n',
+    ['strong a.py:6'],
+  ],
+  ['import stripe\nasync def f():\n    return stripe.checkout.Session.create(mode="payment")\n', ['strong a.py:2']],
+  ['import stripe\nasync def f():\n    return await stripe.checkout.Session.create_async(mode="payment")\n', []],
+  [
+    'from sqlmodel.ext.asyncio.session import AsyncSession\nasync def f(db: AsyncSession):\n    await db.exec(q)\n    db.commit()\n',
+    [],
+  ],
+  ['import time\ndef f():\n    time.sleep(1)\n', []],
+  ['import asyncio, requests\nasync def f():\n    await asyncio.to_thread(requests.get, "https://a.test")\n', []],
+  ['import redis.asyncio as redis\nclient = redis.Redis()\nasync def f():\n    await client.ping()\n', []],
+  [
+    'from sqlalchemy.ext.asyncio import AsyncSession\nasync def f(session):\n    await session.execute(query)\n    session.add(row)\n',
+    [],
+  ],
+  ['import time\nasync def f():\n    time.sleep(1)\nif __name__ == "__main__":\n    asyncio.run(f())\n', []],
+])('CU12: %j is %j', (text, expected) => {
+  expect(foundBy(blockingInAsync, { 'a.py': text })).toEqual(expected)
+})
+
+test('CU12: a session of a function that hands one out is synchronous as well', () => {
+  const texts = {
+    'app/db.py':
+      'import contextlib\nfrom sqlalchemy import create_engine\nfrom sqlalchemy.orm import sessionmaker\nLocal = sessionmaker(bind=create_engine("x"))\n@contextlib.contextmanager\ndef Session():\n    db = Local()\n    yield db\n',
+    'app/a.py': 'from app.db import Session\nasync def f(session: Session):\n    session.commit()\n',
+    'work/b.py':
+      'import sqlmodel\nfrom app.db import Session\nasync def f():\n    with next(Session()) as session:\n        session.commit()\n',
+  }
+  expect(foundBy(blockingInAsync, texts)).toEqual(['strong app/a.py:2', 'strong work/b.py:3'])
+})
+
+const ROUTE = (body: string, before = '') =>
+  `import express from 'express'\nimport fs from 'node:fs'\nimport { execSync } from 'node:child_process'\nconst app = express()\n${before}\napp.get('/a', async (req, res) => {\n${body}\n})`
+
+test.each([
+  [ROUTE('  res.end(execSync("uptime"))'), ['strong a.ts:7']],
+  [ROUTE('  res.end(render())', 'function render() { return fs.readFileSync("a.html") }'), ['strong a.ts:5']],
+  [ROUTE('  res.end(page)', 'const page = fs.readFileSync("a.html")'), []],
+  [ROUTE('  if (!page) page = fs.readFileSync("a.html")\n  res.end(page)', 'let page'), []],
+])('CU13: %j is %j', (text, expected) => {
+  expect(foundBy(blockingInAsync, { 'a.ts': text })).toEqual(expected)
+})

@@ -1,0 +1,51 @@
+// Datastores that keep their data in the container: with it, the data goes.
+//   RX26. Mounts of configuration and first scripts hold no data; caches without persistence, jobs, and stores that somebody chose to keep in memory are silent.
+
+import type { ComposeService } from '../../repository/configuration.ts'
+import { baseOf } from './builds.ts'
+import { at, type Rule } from './deployment.ts'
+import { datastoreOf } from './images.ts'
+import { oncePerPlace, seen, standingServices, tierIn } from './projects.ts'
+
+const meta = at({
+  id: 'compose-no-volume',
+  category: 'state',
+  severity: 'high',
+  title: 'A datastore has no volume',
+  why: 'Its data is in the container, or in a volume without a name: `docker compose down`, a new image or a changed setting starts it with nothing in it.',
+  remedy: { priority: 'P1', text: 'Mount a named volume where the store keeps its data.', effort: 'XS' },
+  sources: ['https://docs.docker.com/engine/storage/volumes/'],
+})
+
+const NO_DATA =
+  /initdb|init\.d|\/etc\/|\/conf|\.(conf|cnf|sql|sh|ya?ml|json|xml|acl)$|certs?|ssl|backup|scripts?|\/run\//i
+const IN_MEMORY = /fsync=off|--save\s+["']{2}|--appendonly\s+no/
+
+export const composeNoVolume: Rule = {
+  meta,
+  *run(repository) {
+    yield* oncePerPlace(
+      standingServices(repository).flatMap(({ project, service }) => {
+        const store = datastoreOf(baseOf(repository, service))
+        if (store === undefined || !keepsData(service, store.kind)) return []
+        if (service.volumes.some(({ target }) => !NO_DATA.test(target))) return []
+        return [
+          {
+            tier: tierIn(project, service.loc),
+            symbol: service.name,
+            component: service.name,
+            symptom: `When the container of ${service.name} is made anew, its data is gone.`,
+            rootCause: `${service.name} keeps its data in its container.`,
+            evidence: [seen(service.loc, `${service.name} mounts nothing for its data.`)],
+          },
+        ]
+      }),
+    )
+  },
+}
+
+function keepsData({ command }: ComposeService, kind: string): boolean {
+  const text = command?.value ?? ''
+  if (kind === 'memcached' || IN_MEMORY.test(text)) return false
+  return kind !== 'redis' || /--appendonly[\s=]+yes|--save\s+\d/.test(text)
+}

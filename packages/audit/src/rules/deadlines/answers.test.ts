@@ -1,0 +1,170 @@
+import { describe, expect, test } from 'vitest'
+import { clientPerRequest } from './client-per-request.ts'
+import { foundBy } from './deadlines.fixture.ts'
+import { httpStatusUnchecked } from './http-status-unchecked.ts'
+import { no429Handling } from './no-429-handling.ts'
+import { unboundedWait } from './unbounded-wait.ts'
+import { workflowStepNoTimeout } from './workflow-step-no-timeout.ts'
+
+const indented = (text: string): string => text.replace(/^/gm, '    ')
+
+describe('http-status-unchecked', () => {
+  test.each([
+    ['const r = await fetch(u)\nreturn await r.json()', ['strong 2']],
+    ['return (await fetch(u)).json()', ['strong 2']],
+    ['return fetch(u).then((r) => r.json())', ['strong 2']],
+    ["await fetch(u, { method: 'POST', body })", ['review 2']],
+    ['const r = await fetch(u)\nif (!r.ok) throw new Error("no")\nreturn r.json()', []],
+    ['const r = await fetch(u)\nreturn r', []],
+    ['const r = await fetch(u)\ncheck(r)\nreturn r.json()', []],
+    ['const { ok, status } = await fetch(u)\nreturn ok', []],
+    ['const r = await fetch(u)\nconst data = await r.json()\nif (data.error) throw data.error\nreturn data', []],
+    ['return fetch(u).then((r) => { if (r.status > 299) throw r\n return r.json() })', []],
+    ['return fetch(u).then(parse)', []],
+    ['await fetch(u)', []],
+    ['return fetch(u)', []],
+  ])('DN7: %j: %j', (body, expected) => {
+    expect(foundBy(httpStatusUnchecked, { 'src/a.ts': `export async function f(u) {\n${body}\n}\n` })).toEqual(expected)
+  })
+
+  test.each([
+    ['r = requests.get(u)\nreturn r.json()', ['strong 3']],
+    ['return requests.get(u).json()', ['strong 3']],
+    ['r = requests.get(u)\nr.raise_for_status()\nreturn r.json()', []],
+    ['r = requests.get(u)\nassert r.status_code == 200\nreturn r.json()', []],
+    ['try:\n    return requests.get(u).json()["a"]\nexcept KeyError:\n    return None', []],
+  ])('DN7: %j: %j', (body, expected) => {
+    expect(foundBy(httpStatusUnchecked, { 'src/a.py': `import requests\ndef f(u):\n${indented(body)}\n` })).toEqual(
+      expected,
+    )
+  })
+
+  test('DN7: a status that is only reported is looked at by whoever calls, or by nobody', () => {
+    const send =
+      'import httpx\ndef send(u):\n    r = httpx.post(u)\n    return {"status_code": r.status_code, "body": r.text}\n'
+    expect(
+      foundBy(httpStatusUnchecked, {
+        'src/a.py': `${send}def go():\n    answer = send(U)\n    log(answer["status_code"])\n`,
+      }),
+    ).toEqual(['strong 3'])
+    expect(
+      foundBy(httpStatusUnchecked, {
+        'src/a.py': `${send}def go():\n    answer = send(U)\n    if answer["status_code"] > 299:\n        again()\n`,
+      }),
+    ).toEqual([])
+  })
+})
+
+describe('client-per-request', () => {
+  const service = (body: string): string =>
+    `import httpx\nclass Api:\n    async def ask(self, path):\n${body.replace(/^/gm, '        ')}\n    async def list(self):\n        return await self.ask("/")\n`
+  test.each([
+    [service('async with httpx.AsyncClient() as client:\n    return await client.get(self.base + path)'), ['strong 4']],
+    [service('client = httpx.AsyncClient()\nself.client = client\nreturn await client.get(self.base + path)'), []],
+    [service('async with httpx.AsyncClient() as client:\n    return await client.get(url)'), ['strong 4']],
+    [
+      'import httpx\nasync def health():\n    async with httpx.AsyncClient() as c:\n        await c.get(u)\nasync def a():\n    await health()\nasync def b():\n    await health()\n',
+      [],
+    ],
+    ['import httpx\nasync def once():\n    async with httpx.AsyncClient() as c:\n        await c.get(u)\n', []],
+  ])('DN8: %j: %j', (source, expected) => {
+    expect(foundBy(clientPerRequest, { 'src/api.py': source })).toEqual(expected)
+  })
+
+  const dependency = (made: string, decorator = ''): string =>
+    `from aiokafka import AIOKafkaProducer\nfrom fastapi import Depends, FastAPI\napp = FastAPI()\n${decorator}async def get_producer():\n    producer = AIOKafkaProducer(bootstrap_servers="a")\n    ${made}\n@app.post("/a")\nasync def make(producer=Depends(get_producer)):\n    await producer.send_and_wait("t", b"")\n`
+  test('DN15: a dependency makes its client for every request, unless it is kept', () => {
+    expect(foundBy(clientPerRequest, { 'src/api.py': dependency('yield producer') })).toEqual(['strong 5'])
+    expect(foundBy(clientPerRequest, { 'src/api.py': dependency('return producer', '@lru_cache\n') })).toEqual([])
+    expect(
+      foundBy(clientPerRequest, {
+        'src/api.py': dependency('yield producer').replace('Depends(get_producer)', 'kept'),
+      }),
+    ).toEqual([])
+  })
+
+  test('DN8: a function with the loop that takes messages makes its client once', () => {
+    const source =
+      'from aiokafka import AIOKafkaConsumer, AIOKafkaProducer\nasync def take():\n    consumer = AIOKafkaConsumer("a", group_id="g")\n    producer = AIOKafkaProducer()\n    async for m in consumer:\n        await producer.send_and_wait("t", m.value)\n'
+    expect(foundBy(clientPerRequest, { 'src/work.py': source })).toEqual([])
+  })
+
+  test('DN8: a pool of connections in a route', () => {
+    const route = (body: string): string =>
+      `import express from 'express'\nimport { Pool } from 'pg'\nconst app = express()\napp.get('/a', async function list(req, res) {\n${body}\n})\n`
+    expect(
+      foundBy(clientPerRequest, {
+        'src/a.ts': route("const pool = new Pool()\nres.json(await pool.query('SELECT 1'))"),
+      }),
+    ).toEqual(['strong 5'])
+    expect(
+      foundBy(clientPerRequest, {
+        'src/a.ts': route("const pool = new Pool()\nkeep(pool)\nres.json(await pool.query('SELECT 1'))"),
+      }),
+    ).toEqual([])
+  })
+})
+
+describe('unbounded-wait', () => {
+  const pool = (body: string): string =>
+    `import asyncio\nclass Pool:\n    def __init__(self):\n        self.free = asyncio.Queue()\n        self.lock = asyncio.Lock()\n    async def take(self):\n${indented(indented(body))}\n`
+  test.each([
+    [pool('async with self.lock:\n    return await self.free.get()'), ['strong 8']],
+    [pool('async with self.lock:\n    if full:\n        return await self.free.get()'), ['strong 9']],
+    [pool('return await self.free.get()'), []],
+    [pool('async with self.lock:\n    count()\nreturn await self.free.get()'), []],
+    [pool('async with self.lock:\n    return await asyncio.wait_for(self.free.get(), 5)'), []],
+    [pool('async with self.lock:\n    return self.free.get_nowait()'), []],
+    [pool('async with self.lock:\n    return self.other.get()'), []],
+    ['import requests\nlock = Lock()\ndef f():\n    with lock:\n        return requests.get(u)\n', ['strong 5']],
+    ['import requests\nlock = Lock()\ndef f():\n    with lock:\n        return requests.get(u, timeout=5)\n', []],
+    [
+      'import aiohttp\nasync def f(lock):\n    async with lock:\n        async with aiohttp.ClientSession() as s:\n            return await s.get(u)\n',
+      [],
+    ],
+  ])('DN9: %j: %j', (source, expected) => {
+    expect(foundBy(unboundedWait, { 'src/pool.py': source })).toEqual(expected)
+  })
+
+  test.each([
+    ['export const f = () => mutex.runExclusive(async () => { await fetch(u) })', ['strong 1']],
+    ['export const f = () => mutex.runExclusive(async () => { await fetch(u, { signal }) })', []],
+    ['export const f = () => later.run(async () => { await fetch(u) })', []],
+  ])('DN9: %j: %j', (source, expected) => {
+    expect(foundBy(unboundedWait, { 'src/pool.ts': source })).toEqual(expected)
+  })
+})
+
+describe('no-429-handling', () => {
+  const api = (rest: string): string =>
+    `import httpx\nBASE = "https://api.github.com"\ndef ask(path):\n    r = httpx.get(BASE + path)\n    if r.status_code >= 400:\n        raise Failed(r.text)\n    return r.json()\ndef a():\n    return ask("/a")\ndef b():\n    return ask("/b")\n${rest}`
+  test('DN10: of the one function that a client goes through', () => {
+    expect(foundBy(no429Handling, { 'src/api.py': api('') })).toEqual(['review 5', 'review 4'])
+    expect(foundBy(no429Handling, { 'src/api.py': api('# waits on 429\n') })).toEqual([])
+    expect(foundBy(no429Handling, { 'src/api.py': api('').replace('api.github.com', 'stock.internal') })).toEqual([])
+    expect(foundBy(no429Handling, { 'src/api.py': api('').slice(0, api('').indexOf('def b')) })).toEqual([])
+  })
+})
+
+describe('workflow-step-no-timeout', () => {
+  const app = (more: string): string =>
+    `from celery import Celery\napp = Celery("a")\n${more}@app.task\ndef work():\n    pass\n`
+  test('DN12: Celery without a limit', () => {
+    expect(foundBy(workflowStepNoTimeout, { 'src/tasks.py': app('') })).toEqual(['strong 2'])
+    expect(foundBy(workflowStepNoTimeout, { 'src/tasks.py': app('app.conf.task_time_limit = 60\n') })).toEqual([])
+    expect(
+      foundBy(workflowStepNoTimeout, { 'src/tasks.py': app(''), 'src/settings.py': 'CELERY_TASK_TIME_LIMIT = 60\n' }),
+    ).toEqual([])
+  })
+
+  test('DN12: a runner of its own', () => {
+    const runner = (more: string): string =>
+      `import { log } from './log'\nexport class WorkflowEngine {\n  async executeWorkflow(workflow) {\n    for (const step of workflow.steps) {\n      ${more}\n    }\n  }\n}\n`
+    expect(foundBy(workflowStepNoTimeout, { 'src/engine.ts': runner('await this.executeStep(step)') })).toEqual([
+      'review 5',
+    ])
+    expect(
+      foundBy(workflowStepNoTimeout, { 'src/engine.ts': runner('await withTimeout(this.executeStep(step), 5)') }),
+    ).toEqual([])
+  })
+})

@@ -1,0 +1,169 @@
+// A client that is made anew for every call: a new TCP and TLS handshake each time, and for databases a whole pool. Found in functions that serve: those that
+// make a client, use it, and let it go. Silent: start-up, factories, what is kept, scripts, and what is made once because it is cached.
+//   DN15. What a dependency of FastAPI makes is made for every request, unless it is kept.
+//   DN8. A client that leaves its function (returned, kept in a field or a module, handed to something) is not per request.
+
+import type { Block, Call } from '../../facts/facts.ts'
+import { type IndexedFile, type Program, programOf } from '../../program/index.ts'
+import type { Repository } from '../../repository/repository.ts'
+import { entriesOf } from '../../system/entries.ts'
+import { type Outbound, type OutboundClient, outboundOf } from '../../system/outbound.ts'
+import { GUARANTEES } from '../guarantees.ts'
+import { seenAt, symbolOf } from '../queries.ts'
+import type { Discovery, Rule } from '../rule.ts'
+import { componentOf, isByHand, mayBePage } from './surroundings.ts'
+
+export const clientPerRequest: Rule = {
+  meta: {
+    id: 'client-per-request',
+    category: 'deadlines and retries',
+    severity: 'low',
+    title: 'A client is made anew for every call',
+    why: 'Nothing is reused: each call pays for a connection and its handshake, sockets pile up in TIME_WAIT under load, and limits on connections (of a pool, of the far end) hold for nobody, since every call has a pool of its own.',
+    remedies: [
+      {
+        priority: 'P2',
+        text: 'Make the client once, when the service starts, share it, and close it when the service stops.',
+        effort: 'S',
+        guarantee: GUARANTEES.http,
+      },
+    ],
+    sources: [
+      'https://www.python-httpx.org/advanced/clients/',
+      'https://docs.aiohttp.org/en/stable/client_quickstart.html#make-a-request',
+      'https://node-postgres.com/features/pooling',
+    ],
+  },
+  *run(repository: Repository): Iterable<Discovery> {
+    const program = programOf(repository.facts)
+    const { clients, calls } = outboundOf(repository)
+    const used = new Map<OutboundClient, number>()
+    for (const { client } of calls) if (client !== undefined) used.set(client, (used.get(client) ?? 0) + 1)
+    const routes = routeHandlers(repository)
+    for (const client of clients) {
+      const { file: path, call } = client.site
+      const file = program.file(path)
+      if (file === undefined || !POOLED.has(client.library) || isByHand(repository, file.facts)) continue
+      if (mayBePage(repository, file.facts)) continue
+      const block = file.functionOf(call.block)
+      if (isDependency(program, file, block)) {
+        yield discovery(repository, client)
+        continue
+      }
+      if (!isShortLived(file, call)) continue
+      const serves =
+        routes.has(`${path}\n${block}`) || isAskedOften(file, program.callers({ file: path, block }).length, block)
+      if (!used.has(client) || !serves || WATCHES.test(`${path} ${symbolOf(file.facts, call.block)}`)) continue
+      if (calls.some((each) => each.client === client && goesAnywhere(each))) continue
+      yield discovery(repository, client)
+    }
+  },
+}
+
+/** What has connections worth keeping. */
+const POOLED = new Set([
+  'httpx',
+  'aiohttp',
+  'pg',
+  'mysql2',
+  'mongodb',
+  'pymongo',
+  'ioredis',
+  'prisma',
+  'asyncpg',
+  'redis',
+  'kafka-python',
+  'boto3',
+  'knex',
+  'sequelize',
+])
+const DATABASES = new Set(['pg', 'mysql2', 'mongodb', 'pymongo', 'ioredis', 'prisma', 'asyncpg', 'knex', 'sequelize'])
+const STARTS =
+  /^(?:__init__|__new__|constructor|__aenter__|main|default)$|^_*(?:start\w*|connect\w*|create\w*(?:client|session|pool|engine|connection|app|instance)\w*|create|make_?\w*(?:client|session|pool|engine|connection)\w*|build\w*|get_?\w*(?:client|session|pool|engine|connection|redis|db)\w*|configure\w*|lifespan\w*|open\w*|test\w*|validate\w*|verify\w*|ping\w*|on_?startup\w*|onModuleInit|wait\w*|login\w*|authenticate\w*|refresh\w*|close\w*|shutdown\w*|ensure\w*|discover\w*)$/i
+
+/** Seldom, and to see whether it can be connected to. */
+const WATCHES = /health|oauth|(?:^|[\W_])(?:check|monitor|probe|diagnos|init|migrat|setup|bootstrap|seed)/i
+
+const ADDRESS = /^(?:\w*_)?(?:url|uri|webhook|endpoint)$/i
+
+/** To whatever address it is given: there is nothing to keep a connection to. */
+function goesAnywhere({ site: { call }, kind }: Outbound): boolean {
+  if (kind !== 'http') return false
+  if (call.hasSpread) return true
+  return [...call.args, ...call.named.map(([, value]) => value)].some(
+    (value) =>
+      value.kind === 'path' &&
+      !value.path.isOwn &&
+      /^(?:param|local)$/.test(value.path.root) &&
+      ADDRESS.test(value.path.text),
+  )
+}
+
+/** DN15. `Depends(get_producer)` of a function that makes a client, yields or returns it, and is not told to keep it. */
+function isDependency(program: Program, { facts }: IndexedFile, block: number): boolean {
+  const { name = '', fn } = facts.blocks[block] ?? {}
+  if (fn === undefined || fn.decorators.some(({ callee }) => /cache/i.test(callee.text))) return false
+  return program.callsNamed('Depends').some(({ file, call }) => {
+    const [given] = call.args
+    if (given?.kind !== 'path' || !given.path.text.endsWith(name)) return false
+    const target = program.target({ file, call: { ...call, callee: given.path } })
+    return target?.file === facts.file && target.block === block
+  })
+}
+
+/** DN8. */
+function isShortLived(file: IndexedFile, call: Call): boolean {
+  const { blocks, exits, assignments, calls } = file.facts
+  const block = file.functionOf(call.block)
+  const fn = blocks[block]
+  if (fn === undefined || block === -1 || STARTS.test(fn.name) || fn.name === '') return false
+  const { target } = call
+  if (isHeld(blocks, call, file)) return true
+  if (target === undefined || target.isOwn || target.root !== 'local' || target.text.includes('.')) return false
+  const leaves = (value: unknown): boolean => JSON.stringify(value)?.includes(`"text":"${target.text}"`) === true
+  const isInside = (where: number): boolean => file.within(where, block)
+  return !(
+    exits.some(({ value, block: where }) => isInside(where) && value !== undefined && leaves(value)) ||
+    assignments.some(
+      ({ value, block: where }) => isInside(where) && value.kind !== 'call' && value.kind !== 'await' && leaves(value),
+    ) ||
+    calls.some(({ args, named, block: where }) => isInside(where) && (leaves(args) || leaves(named)))
+  )
+}
+
+/** `async with AsyncClient() as client`: gone where the block ends. */
+function isHeld(blocks: readonly Block[], call: Call, file: IndexedFile): boolean {
+  const index = file.facts.calls.indexOf(call)
+  return blocks.some(({ kind, test }) => kind === 'with' && test?.kind === 'call' && test.call === index)
+}
+
+/** Methods of a class that others call, and functions that several do. */
+function isAskedOften(file: IndexedFile, callers: number, block: number): boolean {
+  const { fn } = file.facts.blocks[block] ?? {}
+  return fn !== undefined && (fn.kind === 'method' ? callers >= 1 : callers >= 2)
+}
+
+function routeHandlers(repository: Repository): ReadonlySet<string> {
+  const found = new Set<string>()
+  const program = programOf(repository.facts)
+  for (const { kind, handler, site } of entriesOf(repository)) {
+    if (handler === undefined || (kind !== 'route' && kind !== 'consumer')) continue
+    // A function with the loop that takes the messages runs once.
+    const isLoop = site.file === handler.file && program.file(site.file)?.functionOf(site.call.block) === handler.block
+    if (!isLoop) found.add(`${handler.file}\n${handler.block}`)
+  }
+  return found
+}
+
+function discovery(repository: Repository, { site, library }: OutboundClient): Discovery {
+  const facts = repository.facts.get(site.file)
+  return {
+    tier: 'strong',
+    severity: DATABASES.has(library) ? 'medium' : 'low',
+    evidence: [seenAt(site.file, site.call, `A client of ${library} is made here for one use.`)],
+    cause: `clients of ${library} in ${componentOf(repository, site.file)}`,
+    symbol: facts === undefined ? '' : symbolOf(facts, site.call.block),
+    symptom: 'Under load calls get slower than the service that they ask, and connections run out.',
+    rootCause: `The client of ${library} lives as long as one call, so no connection is used twice.`,
+  }
+}

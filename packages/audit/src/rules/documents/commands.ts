@@ -1,0 +1,92 @@
+// Commands that a page tells people to type: scripts of packages, targets of make, files.
+//   DD1. A name that any manifest or Makefile of the repository has, a file whose name lies anywhere in it, what a command above makes, and placeholders are silent.
+
+import { join, nameOf } from '../../repository/paths.ts'
+import type { Repository } from '../../repository/repository.ts'
+import { isMade } from '../configuration/builds.ts'
+import type { Drift, Line, Page } from './pages.ts'
+
+export interface Known {
+  readonly scripts: ReadonlySet<string>
+  readonly targets: ReadonlySet<string> | undefined
+  /** Names of files, without their folders. */
+  readonly names: ReadonlySet<string>
+}
+
+export function knownOf({ files, configuration }: Repository): Known {
+  const names = new Set(files.list().map(nameOf))
+  const makefiles = files.list().filter((path) => /^(GNU)?[Mm]akefile$|\.mk$/.test(nameOf(path)))
+  const targets = new Set<string>()
+  for (const path of makefiles)
+    for (const match of (files.read(path) ?? '').matchAll(/^([\w./%$(){} -]+?)\s*::?(?!=)/gm))
+      for (const target of (match[1] ?? '').split(/\s+/)) targets.add(target)
+  const isOpen = [...targets].some((target) => /[%$]/.test(target))
+  const scripts = new Set(configuration.manifests.flatMap((manifest) => [...manifest.scripts.keys()]))
+  return { scripts, targets: makefiles.length === 0 || isOpen ? undefined : targets, names }
+}
+
+const SHELLS = new Set(['', 'bash', 'sh', 'shell', 'console', 'zsh', 'shell-session', 'terminal', 'cmd'])
+
+export function* driftOfCommands(repository: Repository, known: Known, page: Page): Iterable<Drift> {
+  // What is downloaded, and what a clone of another repository has.
+  const made = new Set(
+    page.lines.flatMap(({ text }) => [...text.matchAll(/https?:\/\/\S*\/([\w.-]+)/g)].map((match) => match[1] ?? '')),
+  )
+  const isElsewhere = page.file.includes('/') && page.lines.some(({ text }) => /\bgit\s+clone\b/.test(text))
+  for (const line of page.lines) {
+    if (line.isRefused || (line.fence !== undefined && !SHELLS.has(line.fence))) continue
+    for (const code of line.code) {
+      const command = code
+        .replace(/^\s*[$>%]\s+/, '')
+        .replace(/\s#.*$/, '')
+        .trim()
+      if (command.startsWith('#') || /[<>]{1}[\w -]+>|\[[\w -]+\]/.test(command)) continue
+      for (const name of command.matchAll(
+        /(?:>\s*|\btouch\s+|\s-[oO]\s+|\btee\s+|\bcp\s+\S+\s+|\bmv\s+\S+\s+|\bnano\s+|\bvim?\s+)([\w./-]+)/g,
+      ))
+        made.add(nameOf(name[1] ?? ''))
+      const what =
+        ofScripts(known, command) ??
+        ofMake(known, command) ??
+        (isElsewhere ? undefined : ofFiles(repository, known, page, line, command, made))
+      if (what !== undefined) yield { loc: line.loc, what }
+    }
+  }
+}
+
+function ofScripts({ scripts }: Known, command: string): string | undefined {
+  const name = /^(?:.*&&\s*)?(?:npm|pnpm|yarn)\s+run\s+([\w:.-]+)/.exec(command)?.[1]
+  if (scripts.size === 0 || name === undefined || scripts.has(name) || /^(-|script)/.test(name) || name.endsWith(':'))
+    return undefined
+  return `No package.json has a script ${name}.`
+}
+
+function ofMake({ targets }: Known, command: string): string | undefined {
+  const name = /^make\s+([a-zA-Z][\w-]*)(?:\s+[A-Z_]+=\S*)*\s*$/.exec(command)?.[1]
+  return targets === undefined || name === undefined || targets.has(name)
+    ? undefined
+    : `No Makefile has a target ${name}.`
+}
+
+const RUNS =
+  /^(?:sudo\s+)?(?:(?:docker-compose|docker\s+compose)\s+(?:[^|;&]*?\s)?(?:-f|--file)\s+|(?:python3?|node|bash|sh|source)\s+|pip3?\s+install\s+-r\s+|cp\s+|kubectl\s+apply\s+-f\s+|(?=\.\/))(\.{0,2}\/?[\w.-]+(?:\/[\w.-]+)*)/
+
+function ofFiles(
+  repository: Repository,
+  { names }: Known,
+  page: Page,
+  line: Line,
+  command: string,
+  made: ReadonlySet<string>,
+): string | undefined {
+  const path = RUNS.exec(command)?.[1]
+  if (path === undefined || !/\.(py|js|mjs|cjs|ts|sh|ya?ml|sql|txt)$|(^|\/)\.env\.[\w.-]+$/.test(path)) return undefined
+  const name = nameOf(path)
+  const isAway =
+    /^(\/|~|\.\.\/\.\.\/)|node_modules|venv|\.local|site-packages|your|example|script_name|file_?name|my[-_]|path\/to|foo|bar\b/.test(
+      path,
+    ) || /^[/~$]|\.\./.test(line.folder)
+  if (isAway || names.has(name) || made.has(name) || repository.files.has(path)) return undefined
+  const folder = page.file.includes('/') ? page.file.slice(0, page.file.lastIndexOf('/')) : ''
+  return isMade(repository, join(folder, path.replace(/^\.\//, ''))) ? undefined : `The repository has no file ${name}.`
+}

@@ -1,0 +1,209 @@
+import { describe, expect, test } from 'vitest'
+import { foundIn } from '../found.fixture.ts'
+import { errorLeak } from './error-leak.ts'
+import { fakeSuccess } from './fake-success.ts'
+import { fatalStartSwallowed } from './fatal-start-swallowed.ts'
+import { guardCannotFire } from './guard-cannot-fire.ts'
+import { catchScopeTooBroad, rollbackMasksError } from './masked.ts'
+import { missingMethod } from './missing-method.ts'
+import { typeMismatch } from './type-mismatch.ts'
+import { alertNotImplemented, broadcastAbort } from './unfinished.ts'
+
+describe('texts of errors in answers', () => {
+  const ts = (answer: string): string =>
+    `function take(req, res) {\n  try { work() } catch (error) {\n    ${answer}\n  }\n}`
+  const py = (answer: string, kind = 'Exception'): string =>
+    `def take():\n    try:\n        work()\n    except ${kind} as e:\n        ${answer}\n`
+  test.each([
+    ['src/a.ts', ts('res.status(500).json({ error: error.message })'), 'strong 3'],
+    ['src/a.ts', ts('res.status(400).send(error.stack)'), 'strong 3'],
+    ['src/a.ts', 'function last(err, req, res, next) {\n  res.status(500).send(String(err))\n}', 'strong 2'],
+    ['src/a.py', py('raise HTTPException(status_code=500, detail=f"failed: {e}")'), 'strong 5'],
+    ['src/a.py', py('return JSONResponse(status_code=503, content={"detail": str(e)})'), 'strong 5'],
+    ['src/a.py', py('return Response(traceback.format_exc(), status=400)'), 'strong 5'],
+    [
+      'src/a.py',
+      '@app.exception_handler(Exception)\nasync def last(request, exc):\n    return JSONResponse(status_code=500, content=str(exc))\n',
+      'strong 3',
+    ],
+  ])('ER3: in %s %j has %s', (file, source, expected) => {
+    expect(foundIn(errorLeak, { [file]: source })).toEqual([expected])
+  })
+
+  test.each([
+    ['src/a.ts', ts('res.status(400).json({ error: error.message })')],
+    ['src/a.ts', ts("res.status(500).json({ error: 'failed' })")],
+    ['src/a.ts', ts('res.status(500).json({ error })')],
+    ['src/a.ts', ts("if (process.env.NODE_ENV === 'development') res.status(500).json({ error: error.message })")],
+    ['src/a.ts', ts("res.status(500).json({ error: isDev ? error.message : 'failed' })")],
+    ['src/a.py', py('raise HTTPException(status_code=500, detail=str(e))', 'QuotaError')],
+    ['src/a.py', py('raise HTTPException(status_code=404, detail=str(e))')],
+    ['src/a.py', py('log.error(str(e))')],
+  ])('ER3: in %s %j is silent', (file, source) => {
+    expect(foundIn(errorLeak, { [file]: source })).toEqual([])
+  })
+})
+
+describe('work that is said to be done', () => {
+  const stub = (body: string): string => `async function charge(order) {\n  ${body}\n}`
+  test.each([
+    ["// TODO: call the gateway\n  return { id: order.id, status: 'completed' }", ['strong 3']],
+    ["log.info(order)\n  // a real one would call the gateway\n  order.status = 'completed'", ['strong 4']],
+    ["// TODO: faster\n  await gateway.charge(order)\n  return { status: 'completed' }", []],
+    ["return { status: 'completed' }", []],
+    ["// TODO: call the gateway\n  return { status: 'pending' }", []],
+    ['// TODO: call the gateway\n  throw new Error("not there")', []],
+  ])('ER4: %j has %j', (body, expected) => {
+    expect(foundIn(fakeSuccess, { 'src/a.ts': stub(body) })).toEqual(expected)
+  })
+
+  test('ER4: a step that is unwritten in a loop that does nothing else is found', () => {
+    const run = (step: string): string =>
+      `def run(db, flow):\n    db.add(flow)\n    for step in flow.steps:\n        # here you would execute the step\n        ${step}\n        done.append(result)\n`
+    expect(foundIn(fakeSuccess, { 'src/a.py': run('result = {"status": "completed"}') })).toEqual(['strong 5'])
+    expect(foundIn(fakeSuccess, { 'src/a.py': run('result = {"status": "completed", "of": step.execute()}') })).toEqual(
+      [],
+    )
+  })
+
+  test('ER5: a run is found that is marked as done whatever became of its steps', () => {
+    const run = (handler: string, after: string): string =>
+      `async def run(self, flow):\n    for step in flow.steps:\n        try:\n            await self.execute(step)\n        except Exception as error:\n            ${handler}\n    ${after}\n`
+    expect(foundIn(fakeSuccess, { 'src/a.py': run('log.error(error)', 'flow.status = "completed"') })).toEqual([
+      'strong 7',
+    ])
+    expect(foundIn(fakeSuccess, { 'src/a.py': run('failed = True', 'flow.status = "completed"') })).toEqual([])
+    expect(foundIn(fakeSuccess, { 'src/a.py': run('return', 'flow.status = "completed"') })).toEqual([])
+    expect(foundIn(fakeSuccess, { 'src/a.py': run('log.error(error)', 'flow.status = outcome') })).toEqual([])
+  })
+})
+
+describe('guards', () => {
+  const guard = (name: string, handler: string, before = ''): string =>
+    `def ${name}():\n    try:\n        if version() != wanted:\n            raise ValueError("old")\n${before}    except Exception as error:\n        ${handler}\n`
+  test.each([
+    [guard('check_schema', 'log.warning(error)'), ['strong 5']],
+    [guard('check_schema', 'raise'), []],
+    [guard('check_schema', 'self.failed = True'), []],
+    [guard('check_schema', 'return False'), []],
+    [guard('load_schema', 'log.warning(error)'), []],
+    [guard('check_schema', 'log.warning(error)', '    except ValueError:\n        raise\n'), []],
+    [guard('check_schema', 'log.warning(error)').replace('if version() != wanted', 'with lock'), []],
+    [`${guard('check_schema', 'log.warning(error)')}    return problems\n`, []],
+  ])('ER6: %j has %j', (source, expected) => {
+    expect(foundIn(guardCannotFire, { 'src/a.py': source })).toEqual(expected)
+  })
+})
+
+describe('starts', () => {
+  const start = (handler: string, call = 'start()'): string =>
+    `import mongoose from 'mongoose'\nasync function start() {\n  try {\n    await mongoose.connect(url)\n  } catch (error) {\n    ${handler}\n  }\n}\n${call}`
+  test.each([
+    [start('console.error(error)'), ['strong 5']],
+    [
+      "import mongoose from 'mongoose'\nmongoose.connect(url).then(() => log('up')).catch((error) => console.error(error))",
+      ['strong 2'],
+    ],
+    [start('console.error(error)\n    process.exit(1)'), []],
+    [start('throw error'), []],
+    [start('// optional: the app works without it\n    console.error(error)'), []],
+    [start('console.error(error)', 'app.get("/x", () => start())'), []],
+    [start('console.error(error)').replace('mongoose.connect', 'cache.warm'), []],
+  ])('ER7: %j has %j', (source, expected) => {
+    expect(foundIn(fatalStartSwallowed, { 'src/a.ts': source })).toEqual(expected)
+  })
+})
+
+describe('handlers that make it worse', () => {
+  const transaction = (handler: string): string =>
+    `async function keep(client) {\n  try {\n    await client.query('BEGIN')\n  } catch (error) {\n    ${handler}\n  }\n}`
+  test.each([
+    ["await client.query('ROLLBACK')\n    throw error", ['strong 5']],
+    ["await client.query('ROLLBACK').catch(log)\n    throw error", []],
+    ["try { await client.query('ROLLBACK') } catch (failed) { log(failed) }\n    throw error", []],
+    ["await client.query('ROLLBACK')", []],
+    ["await client.query('SELECT 1')\n    throw error", []],
+  ])('ER8: %j has %j', (handler, expected) => {
+    expect(foundIn(rollbackMasksError, { 'src/a.ts': transaction(handler) })).toEqual(expected)
+  })
+
+  test('ER9: a handler that takes what comes after the work for the work is found', () => {
+    const step = (tried: string, handler: string): Readonly<Record<string, string>> => ({
+      'src/a.py': `import httpx\n\nclass Saga:\n    def __init__(self):\n        self.http = httpx.AsyncClient()\n\n    async def step(self, url):\n        try:\n            answer = await self.http.post(url)\n            ${tried}\n        except Exception as error:\n            ${handler}\n`,
+    })
+    expect(foundIn(catchScopeTooBroad, step('await self.on_success(answer)', 'await self.on_failure(error)'))).toEqual([
+      'strong 11',
+    ])
+    expect(foundIn(catchScopeTooBroad, step('return answer', 'await self.on_failure(error)'))).toEqual([])
+    expect(foundIn(catchScopeTooBroad, step('await self.on_success(answer)', 'raise'))).toEqual([])
+  })
+})
+
+describe('half done', () => {
+  const alarm = (name: string, body: string): string => `def ${name}(job):\n${body}`
+  test.each([
+    [alarm('alert_on_failure', '    # TODO: send to the pager\n    log.error(job)\n'), ['strong 2']],
+    [alarm('alert_on_failure', '    log.error(job)\n'), []],
+    [alarm('alert_on_failure', '    # TODO: send to the pager as well\n    slack.post(job)\n'), []],
+    [alarm('total_of', '    # TODO: send to the pager\n    log.error(job)\n'), []],
+  ])('ER10: %j has %j', (source, expected) => {
+    expect(foundIn(alertNotImplemented, { 'src/a.py': source })).toEqual(expected)
+  })
+
+  const broadcast = (body: string): string => `async def tell(self, message):\n    for client in self.clients:\n${body}`
+  test.each([
+    [broadcast('        await client.send_text(message)\n'), ['strong 2']],
+    [
+      broadcast(
+        '        try:\n            await client.send_text(message)\n        except Exception:\n            self.drop(client)\n',
+      ),
+      [],
+    ],
+    [broadcast('        await self.bus.send(message)\n'), []],
+    ['async def tell(self, message):\n    for part in self.parts:\n        await part.send(message)\n', []],
+  ])('ER11: %j has %j', (source, expected) => {
+    expect(foundIn(broadcastAbort, { 'src/a.py': source })).toEqual(expected)
+  })
+})
+
+describe('what is not there', () => {
+  const store = (more = '', base = ''): string =>
+    `class Store${base}:\n    def get(self, key):\n        return key\n${more}`
+  const use = (call: string): Readonly<Record<string, string>> => ({
+    'src/store.py': `${store()}\nstore = Store()\n`,
+    'src/use.py': `from store import store\n\nclass Queue:\n    def __init__(self):\n        self.store = store\n\n    def take(self):\n        return ${call}\n`,
+  })
+  test('ER12: a method that no class of the object has is found, also through a field', () => {
+    expect(foundIn(missingMethod, use('self.store.pop("x")'))).toEqual(['strong src/use.py:8'])
+    expect(foundIn(missingMethod, use('self.store.get("x")'))).toEqual([])
+    expect(
+      foundIn(missingMethod, { 'src/a.js': 'class Store { get() {} }\nconst store = new Store()\nstore.pop()' }),
+    ).toEqual(['strong 3'])
+  })
+
+  test.each([
+    store('\nstore = Store()\nstore.pop()\n', '(Base)'),
+    store('    def __getattr__(self, name):\n        return None\n\nstore = Store()\nstore.pop()\n'),
+    store('    def __enter__(self):\n        return connection\n\nwith Store() as store:\n    store.pop()\n'),
+    store('\nsetattr(Store, "pop", pop)\nstore = Store()\nstore.pop()\n'),
+    store('\nstore = Store()\nif hasattr(store, "pop"):\n    store.pop()\n'),
+    store('\nstore = Store()\nstore = other()\nstore.pop()\n'),
+    `${store('    def pop(self):\n        pass\n')}\n${store()}\nstore = Store()\nstore.pop()\n`,
+    `class Base:\n    def pop(self):\n        pass\n\n${store('\nstore = Store()\nstore.pop()\n', '(Base)')}`,
+  ])('ER12: %j is silent', (source) => {
+    expect(foundIn(missingMethod, { 'src/a.py': source })).toEqual([])
+  })
+
+  test('ER13: text that is decoded again is found', () => {
+    const bus = (decodes: string, read = 'v.decode()'): Readonly<Record<string, string>> => ({
+      'src/client.py': `import redis\n\ndef make():\n    return redis.Redis(host="x"${decodes})\n`,
+      'src/bus.py': `class Bus:\n    async def take(self):\n        answers = await self.redis.xreadgroup("g", "c", {"t": ">"})\n        for stream, items in answers:\n            for key, fields in items:\n                event = {k: ${read} for k, v in fields.items()}\n`,
+    })
+    expect(foundIn(typeMismatch, bus(', decode_responses=True'))).toEqual(['strong src/bus.py:6'])
+    expect(foundIn(typeMismatch, bus(''))).toEqual([])
+    expect(foundIn(typeMismatch, bus(', decode_responses=True', 'v'))).toEqual([])
+    expect(
+      foundIn(typeMismatch, bus(', decode_responses=True', '(v.decode() if isinstance(v, bytes) else v)')),
+    ).toEqual([])
+  })
+})

@@ -1,0 +1,224 @@
+// Errors that are logged and then turned into something that looks like an answer, or like success: the log knows of the outage, the caller does not.
+//   ER1. Found only where what was tried leaves the process, the handler does nothing but log, and its caller is given what it could have been given
+//        without a failure: an empty list, or the `nothing` that a missing row is. What tells the caller (a result of its own, a flag) is silent, and so are
+//        probes, work that nobody waits for and what is by its name only tried.
+//   ER2. A cache that answers `nothing` may be meant to: for review. A write's `false` and a guard of a missing connection are told only beside such a place.
+
+import type { Exit, FileFacts } from '../../facts/facts.ts'
+import { programOf } from '../../program/index.ts'
+import type { Repository } from '../../repository/repository.ts'
+import { entriesOf } from '../../system/entries.ts'
+import { type Outbound, outboundOf } from '../../system/outbound.ts'
+import { contentsOf } from '../contents.ts'
+import { isByHand, isPage } from '../promises/pages.ts'
+import { catchesAny } from '../promises/rejections.ts'
+import { symbolOf } from '../queries.ts'
+import type { Discovery } from '../rule.ts'
+import { emptinessOf, type Handled, handlersIn, isExplained, isTentative, onlyExit, onlyLogs } from './handlers.ts'
+import { type Around, lostIn, type Told } from './lost.ts'
+
+/** What is done beside the work: losing it is no failure of the work. */
+const BESIDE =
+  /metric|telemetr|analytic|audit|track|trace|log|notify|notification|stat|monitor|alert|cache|report|report|usage|event|heartbeat|broadcast/i
+/** Loops of workers, jobs and starts: there is nobody above them. */
+const TOPMOST =
+  /(^|[._])_*(run|main|start|loop|worker|work|poll|tick|cron|job|task|schedule|sync|init|setup|bootstrap|seed|migrate|lifespan|startup|process)(_|[A-Z]|$)|(_loop|_worker|_task|_job|Loop|Worker|Task|Job)$/
+const DURABLE = new Set(['postgres', 'mysql', 'mongodb', 'amqp', 'kafka', 'http', 'grpc'])
+
+export function* pretended(repository: Repository): Iterable<Discovery> {
+  const program = programOf(repository.facts)
+  const entries = new Map<string, string>()
+  for (const { handler, kind } of entriesOf(repository))
+    if (handler !== undefined) entries.set(`${handler.file}\n${handler.block}`, kind)
+  for (const facts of repository.facts.values()) {
+    const file = program.file(facts.file)
+    if (file === undefined || isByHand(facts) || isPage(facts)) continue
+    const around = { repository, program, file, entries }
+    const told = [...handlersIn(facts)].flatMap((handled) => judge(around, handled) ?? [])
+    const own = told.filter(({ rank }) => rank !== 'beside')
+    if (own.length === 0) continue
+    const tier = own.some(({ rank }) => rank === 'strong') ? 'strong' : 'review'
+    const beside = [...told.filter(({ rank }) => rank === 'beside'), ...absences(around)]
+    for (const each of own)
+      yield discovery(facts, each, each.rank === 'strong' ? 'strong' : tier === 'strong' ? 'strong' : 'review')
+    for (const each of beside) yield discovery(facts, each, 'review')
+  }
+}
+
+function discovery(
+  facts: FileFacts,
+  { line, endLine, block, what, symptom }: Told,
+  tier: 'strong' | 'review',
+): Discovery {
+  const symbol = symbolOf(facts, block)
+  return {
+    tier,
+    evidence: [{ provenance: 'static', loc: { file: facts.file, line, endLine }, what }],
+    symbol,
+    cause: `failures told as answers in ${facts.file}`,
+    title: 'A failure is told as an answer',
+    symptom,
+    rootCause: `The handler in ${symbol === '' ? 'a function without a name' : symbol} logs the error and tells its caller nothing of it.`,
+  }
+}
+
+function judge(around: Around, handled: Handled): Told | undefined {
+  const { file } = around
+  const { facts } = file
+  const fn = file.functionOf(handled.index)
+  if (fn === -1) return undefined
+  const lost = lostIn(around, handled, fn)
+  if (lost !== undefined) return lost
+  if (fn === -1 || !catchesAny(handled.block) || !onlyLogs(facts, handled) || isExplained(facts, handled.block))
+    return undefined
+  const name = facts.blocks[fn]?.name ?? ''
+  if (isTentative(name) || isNested(facts, handled.index, fn)) return undefined
+  const reached = outboundIn(around, handled.tried)
+  if (reached.length === 0) return undefined
+  const exit = onlyExit(handled)
+  if (exit === undefined)
+    return handled.contents.exits.length === 0 ? goesOn(around, handled, fn, name, reached) : undefined
+  return exit.kind === 'return' ? answers(around, handled, fn, exit, reached) : undefined
+}
+
+/** In a loop, one of many fails: the rest goes on, which is meant. */
+function isNested({ blocks }: FileFacts, block: number, fn: number): boolean {
+  for (let at = blocks[block]?.parent ?? -1; at > 0 && at !== fn; at = blocks[at]?.parent ?? -1)
+    if (blocks[at]?.kind === 'loop' || blocks[at]?.kind === 'handler' || blocks[at]?.kind === 'finally') return true
+  return false
+}
+
+function outboundIn({ repository, file }: Around, block: number): readonly Outbound[] {
+  const calls = outboundOf(repository)
+  return contentsOf(file.facts, block).calls.flatMap((call) => calls.at({ file: file.facts.file, call }) ?? [])
+}
+
+/** ER1: a read whose failure looks like "there is nothing". */
+function answers(
+  around: Around,
+  handled: Handled,
+  fn: number,
+  exit: Exit,
+  reached: readonly Outbound[],
+): Told | undefined {
+  const empty = emptinessOf(exit.value)
+  if (empty === undefined) return undefined
+  const at = { line: exit.line, endLine: exit.endLine, block: handled.index }
+  const line = Math.min(handled.block.line, exit.line)
+  const kinds = new Set(reached.map(({ kind }) => kind))
+  if (empty === 'false')
+    return reached.some(({ effect }) => effect === 'write')
+      ? {
+          ...at,
+          line,
+          rank: 'beside',
+          what: 'a write that failed is only logged; the caller gets false',
+          symptom: LOST,
+        }
+      : undefined
+  const isRead = reached.some(({ effect }) => effect !== 'write')
+  if (!isRead || !isAlsoAnswer(around, handled, fn, empty, reached)) return undefined
+  const isCache = kinds.size === 1 && kinds.has('redis')
+  return {
+    ...at,
+    line,
+    rank: isCache ? 'review' : 'strong',
+    what: `any error is logged and becomes ${empty === 'no items' ? 'an empty answer' : 'the answer for "not there"'}`,
+    symptom:
+      'An outage looks like an empty answer: callers go on as if there were nothing, and may create, delete or show the wrong thing.',
+  }
+}
+
+const LOST = 'A write that failed is lost, and the work goes on as if it were done.'
+
+/** Whether callers are also given this where nothing failed. */
+function isAlsoAnswer(
+  around: Around,
+  { tried, index }: Handled,
+  fn: number,
+  empty: string,
+  reached: readonly Outbound[],
+): boolean {
+  const { facts, within } = around.file
+  if (empty === 'no items') return true
+  const calls = new Set(reached.map(({ site }) => site.call))
+  return contentsOf(facts, fn).exits.some((exit) => {
+    if (exit.kind !== 'return' || within(exit.block, index)) return false
+    if (within(exit.block, tried) && exit.value !== undefined) {
+      const inner = exit.value.kind === 'await' ? exit.value.value : exit.value
+      const call = inner.kind === 'call' ? facts.calls[inner.call] : undefined
+      if (call !== undefined && calls.has(call)) return true
+    }
+    return emptinessOf(exit.value) === empty && !isOfHandler(facts, exit.block)
+  })
+}
+
+function isOfHandler({ blocks }: FileFacts, block: number): boolean {
+  for (let at = block; at > 0; at = blocks[at]?.parent ?? -1) {
+    if (blocks[at]?.kind === 'handler') return true
+    if (blocks[at]?.kind === 'function') return false
+  }
+  return false
+}
+
+/** A write that failed, a log, and on it goes. */
+function goesOn(
+  around: Around,
+  handled: Handled,
+  fn: number,
+  name: string,
+  reached: readonly Outbound[],
+): Told | undefined {
+  const { facts } = around.file
+  if (!reached.some(({ effect, kind }) => effect === 'write' && (DURABLE.has(kind) || kind === 'redis')))
+    return undefined
+  const entry = around.entries.get(`${facts.file}\n${fn}`)
+  const at = { line: handled.block.line, endLine: handled.block.endLine, block: handled.index }
+  const told: Omit<Told, 'rank'> = {
+    ...at,
+    what: 'a write that failed is only logged, and the caller is told nothing',
+    symptom: LOST,
+  }
+  if (entry === 'consumer')
+    return { ...told, rank: 'strong', symptom: 'The message is acknowledged although its work failed: it is lost.' }
+  if (entry !== undefined || BESIDE.test(symbolOf(facts, fn)) || BESIDE.test(facts.file) || TOPMOST.test(name))
+    return undefined
+  // Who waits for it is told that it was done.
+  const callers = around.program.callers({ file: facts.file, block: fn })
+  if (callers.length === 0) return undefined
+  return { ...told, rank: reached.some(({ kind }) => DURABLE.has(kind) && kind !== 'http') ? 'strong' : 'review' }
+}
+
+/** `if not connected: return None`, where the client is then used. */
+function* absences(around: Around): Iterable<Told> {
+  const { facts } = around.file
+  for (const [block, { kind, test, line, endLine }] of facts.blocks.entries()) {
+    if (kind !== 'branch' || test === undefined || !isAbsence(test)) continue
+    const fn = around.file.functionOf(block)
+    if (
+      fn === -1 ||
+      facts.blocks[block]?.parent !== fn ||
+      isTentative(facts.blocks[fn]?.name ?? '') ||
+      TOPMOST.test(facts.blocks[fn]?.name ?? '')
+    )
+      continue
+    const exit = contentsOf(facts, block).exits.find((each) => each.kind === 'return')
+    if (exit === undefined || emptinessOf(exit.value) !== 'nothing' || outboundIn(around, fn).length === 0) continue
+    yield {
+      rank: 'beside',
+      line,
+      endLine,
+      block,
+      what: 'without a connection the answer is the one for "not there"',
+      symptom: 'While it is not connected, everything looks empty.',
+    }
+  }
+}
+
+function isAbsence(test: NonNullable<FileFacts['blocks'][number]['test']>): boolean {
+  if (test.kind === 'not')
+    return test.value.kind === 'path' && /connected|client|conn|redis|pool|ready|available/i.test(test.value.path.text)
+  return (
+    test.kind === 'operation' && /^(or|\|\|)$/.test(test.operator) && (isAbsence(test.left) || isAbsence(test.right))
+  )
+}

@@ -1,0 +1,130 @@
+import { expect, test } from 'vitest'
+import { findAll } from '../../findings/findings.ts'
+import { repositoryOf } from '../../repository/repository.fixture.ts'
+import { EXPRESS, found, LIMIT } from './guards.fixture.ts'
+import { guardsRules } from './index.ts'
+
+test.each([
+  ['rate-limit-in-memory', `${LIMIT}export const l = rateLimit({ max: 5 })`, 'a/a.ts', ['strong a/a.ts:2']],
+  ['rate-limit-in-memory', `${LIMIT}export const l = rateLimit({ max: 5, store: new RedisStore({}) })`, 'a/a.ts', []],
+  ['rate-limit-in-memory', `${LIMIT}export const l = rateLimit({ max: 5, ...more })`, 'a/a.ts', []],
+  [
+    'rate-limit-in-memory',
+    'from slowapi import Limiter\nlimiter = Limiter(key_func=address)\n',
+    'a/a.py',
+    ['strong a/a.py:2'],
+  ],
+  [
+    'rate-limit-in-memory',
+    'from slowapi import Limiter\nlimiter = Limiter(key_func=address, storage_uri="redis://r")\n',
+    'a/a.py',
+    [],
+  ],
+  [
+    'rate-limit-in-memory',
+    "import limit from '@fastify/rate-limit'\nawait app.register(limit, { max: 5 })\nawait app.register(limit, { max: 5, redis })",
+    'a/a.ts',
+    ['strong a/a.ts:2'],
+  ],
+  [
+    'rate-limit-in-memory',
+    "import { ThrottlerModule } from '@nestjs/throttler'\nconst m = ThrottlerModule.forRoot([{ ttl: 1, limit: 1 }])",
+    'a/a.ts',
+    ['strong a/a.ts:2'],
+  ],
+  [
+    'rate-limit-in-memory',
+    "import { ThrottlerModule, ThrottlerGuard } from '@nestjs/throttler'\nclass G extends ThrottlerGuard {}\nconst m = ThrottlerModule.forRoot([{ ttl: 1, limit: 1 }])",
+    'a/a.ts',
+    [],
+  ],
+  [
+    'rate-limit-in-memory',
+    "import { RateLimiterMemory, RateLimiterRedis } from 'rate-limiter-flexible'\nconst i = new RateLimiterMemory({})\nconst r = new RateLimiterRedis({ insuranceLimiter: i })",
+    'a/a.ts',
+    [],
+  ],
+  [
+    'rate-limiter-hard-dependency',
+    `${LIMIT}export const l = rateLimit({ max: 5, store: new RedisStore({}) })`,
+    'a/a.ts',
+    ['strong a/a.ts:2'],
+  ],
+  [
+    'rate-limiter-hard-dependency',
+    `${LIMIT}export const l = rateLimit({ store: new RedisStore({}), passOnStoreError: true })`,
+    'a/a.ts',
+    [],
+  ],
+  [
+    'rate-limiter-hard-dependency',
+    'from slowapi import Limiter\nlimiter = Limiter(storage_uri="redis://r")\n',
+    'a/a.py',
+    ['strong a/a.py:2'],
+  ],
+  [
+    'rate-limiter-hard-dependency',
+    'from slowapi import Limiter\nlimiter = Limiter(storage_uri="redis://r", in_memory_fallback_enabled=True)\n',
+    'a/a.py',
+    [],
+  ],
+] as const)('RZ1, RZ2: %s of %j', (rule, source, file, expected) => {
+  expect(found(rule, { [file]: source })).toEqual(expected)
+})
+
+test('RZ1: with replicas or processes a limit in memory is worse', () => {
+  const rules = guardsRules.filter(({ meta }) => meta.id === 'rate-limit-in-memory')
+  const severity = (service: string): string | undefined => {
+    const texts = {
+      'a/a.ts': `${LIMIT}export const l = rateLimit({ max: 5 })`,
+      'compose.yml': `services:\n  a:\n    build: ./a\n${service}`,
+    }
+    return findAll(rules, repositoryOf(texts), 0).findings[0]?.severity
+  }
+  expect(severity('')).toBe('low')
+  expect(severity('    deploy:\n      replicas: 3\n')).toBe('high')
+  expect(severity('    command: uvicorn a --workers 4\n')).toBe('high')
+})
+
+test.each([
+  [
+    'async function checkRateLimit(k) {\n  try { return await hit(k) } catch (e) {\n    log(e)\n    return { allowed: true }\n  }\n}',
+    ['strong a.ts:4'],
+  ],
+  [
+    'async function checkRateLimit(k) {\n  try { return await hit(k) } catch (e) {\n    // fail open\n    return { allowed: true }\n  }\n}',
+    ['review a.ts:4'],
+  ],
+  [
+    'async function checkRateLimit(k) {\n  try { return await hit(k) } catch (e) {\n    return { allowed: false }\n  }\n}',
+    [],
+  ],
+  [
+    'async function checkMail(k) {\n  try { return await hit(k) } catch (e) {\n    return { allowed: true }\n  }\n}',
+    [],
+  ],
+])('RZ3: %j has %j', (source, expected) => {
+  expect(found('rate-limiter-fail-open', { 'a.ts': source })).toEqual(expected)
+})
+
+test.each([
+  ['class A:\n    def __init__(self):\n        self._rate_limiter = asyncio.Semaphore(5)\n', ['strong a.py:3']],
+  ['class A:\n    def __init__(self):\n        self._slots = asyncio.Semaphore(5)\n', []],
+  [
+    'class A:\n    def __init__(self):\n        self.rate = asyncio.Semaphore(5)\n    async def go(self):\n        await self.rate.acquire()\n        await asyncio.sleep(1)\n        self.rate.release()\n',
+    [],
+  ],
+])('RZ4: %j has %j', (source, expected) => {
+  expect(found('concurrency-not-rate', { 'a.py': source })).toEqual(expected)
+})
+
+const LOGIN = `${EXPRESS}app.post('/login', async (q, r) => {\n  const ok = await bcrypt.compare(q.body.password, user.hash)\n  r.json({ ok })\n})\n`
+test.each([
+  [{ 'a.js': LOGIN }, ['strong a.js:4']],
+  [{ 'a.js': `${LIMIT}${LOGIN}app.use(rateLimit({ max: 5 }))` }, []],
+  [{ 'a.js': LOGIN, 'nginx/nginx.conf': 'limit_req_zone $binary_remote_addr zone=a:1m rate=1r/s;' }, []],
+  [{ 'a.js': LOGIN.replace('bcrypt.compare', 'provider.exchange') }, []],
+  [{ 'a.js': LOGIN.replace('/login', '/compare') }, []],
+])('RZ5: %j has %j', (texts, expected) => {
+  expect(found('route-no-rate-limit', texts)).toEqual(expected)
+})

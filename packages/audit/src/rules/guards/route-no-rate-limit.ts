@@ -1,0 +1,128 @@
+// Passwords that can be guessed as fast as the machine answers: a route that checks one, in a program that has no limit of rate at all.
+//   RZ5. A program is found once, and only where nothing that it loads, declares or is fronted by in this repository is named for a limit of rate; strong where the route’s own
+//        handler compares a password.
+
+import { programOf } from '../../program/index.ts'
+import type { Repository } from '../../repository/repository.ts'
+import { type Entry, entriesOf } from '../../system/entries.ts'
+import { contentsOf } from '../contents.ts'
+import { GUARANTEES } from '../guarantees.ts'
+import { seenAt } from '../queries.ts'
+import type { Discovery, Rule } from '../rule.ts'
+import { reachOf } from './reach.ts'
+
+const GUESSED =
+  /(?:^|[/_-])(?:login|log-in|signin|sign-in|authenticate|access-token|otp|2fa|mfa|verify-code|reset-password|forgot-password|password-reset|password-recovery)(?:$|[/_:{-])/i
+const COMPARES =
+  /(?:^|\.)(?:compare|compareSync|verify_?password|check_?password(?:_hash)?|verifyPassword|validatePassword|comparePassword|authenticate(?:_user)?|authenticateUser|checkpw|pbkdf2Sync|scryptSync|argon2\.verify)$/i
+const LIMITING =
+  /rate.?limit|throttl|limiter|slow.?down|brute|lockout|failed.?(?:login|attempt)|login.?attempt|axes|ratelimit|captcha|turnstile|arcjet|helmet-rate|bottleneck/i
+
+export const routeNoRateLimit: Rule = {
+  meta: {
+    id: 'route-no-rate-limit',
+    category: 'guards',
+    severity: 'medium',
+    title: 'Passwords can be guessed without limit',
+    why: 'A list of leaked passwords is tried in minutes; each try also costs a slow hash, so that guessing is an outage for everybody else.',
+    remedies: [
+      {
+        priority: 'P1',
+        text: 'Limit by account and by address, with counters that all processes share.',
+        effort: 'S',
+        guarantee: GUARANTEES.gatewayRate,
+      },
+    ],
+    sources: [
+      'CWE-307: improper restriction of excessive authentication attempts',
+      'OWASP API4:2023 unrestricted resource consumption',
+    ],
+  },
+  *run(repository: Repository): Iterable<Discovery> {
+    const program = programOf(repository.facts)
+    const told = new Set<string>()
+    const isFronted = frontLimits(repository)
+    for (const entry of entriesOf(repository)) {
+      if (
+        isFronted ||
+        entry.kind !== 'route' ||
+        !/^(?:POST|ALL) /.test(entry.name) ||
+        !GUESSED.test(entry.name) ||
+        entry.handler === undefined
+      )
+        continue
+      if (told.has(entry.site.file)) continue
+      const reach = reachOf(repository, entry.site.file)
+      for (const path of reach) told.add(path)
+      if (isLimited(repository, reach, entry)) continue
+      const facts = repository.facts.get(entry.handler.file)
+      const calls = facts === undefined ? [] : contentsOf(facts, entry.handler.block).calls
+      const compared =
+        calls.find(({ callee }) => COMPARES.test(callee.text)) ??
+        calls.find((call) => {
+          const target = program.target({ file: entry.handler?.file ?? '', call })
+          const own = target === undefined ? undefined : repository.facts.get(target.file)
+          return (
+            target !== undefined &&
+            own !== undefined &&
+            contentsOf(own, target.block).calls.some(({ callee }) => COMPARES.test(callee.text))
+          )
+        })
+      if (compared === undefined) continue
+      yield {
+        tier: 'strong',
+        evidence: [
+          seenAt(
+            entry.site.file,
+            { line: entry.site.call.line, endLine: entry.site.call.line },
+            'a password is checked for whoever asks',
+          ),
+          seenAt(entry.handler.file, compared, 'here'),
+        ],
+        symbol: entry.name,
+        symptom:
+          'Passwords can be tried as fast as the service answers, and each try takes the time of a hash from everybody else.',
+        rootCause: 'Nothing that the program loads limits how often it may be asked.',
+      }
+    }
+  },
+}
+
+function isLimited({ facts, configuration }: Repository, reach: ReadonlySet<string>, { site }: Entry): boolean {
+  for (const file of reach) {
+    const own = facts.get(file)
+    if (own === undefined) continue
+    if (
+      LIMITING.test(file) ||
+      own.imports.some(({ module, imported }) => LIMITING.test(module) || LIMITING.test(imported))
+    )
+      return true
+    if (
+      own.blocks.some(({ name }) => name !== '' && LIMITING.test(name)) ||
+      own.calls.some(({ callee }) => LIMITING.test(callee.text))
+    )
+      return true
+  }
+  return configuration.manifests.some(({ file, dependencies }) => {
+    const folder = file.slice(0, Math.max(0, file.lastIndexOf('/')))
+    return (
+      (folder === '' || site.file.startsWith(`${folder}/`)) &&
+      [...dependencies.keys()].some((name) => LIMITING.test(name))
+    )
+  })
+}
+
+const FRONTS = /nginx|traefik|kong|envoy|haproxy|caddy|gateway|ingress|middleware/i
+
+/** A proxy of the repository that limits. */
+function frontLimits({ files, configuration }: Repository): boolean {
+  for (const path of files.list('configuration'))
+    if (
+      (FRONTS.test(path) || path.endsWith('.conf')) &&
+      /limit_req|rate.?limit|stick-table/i.test(files.read(path) ?? '')
+    )
+      return true
+  return configuration.compose.some(({ services }) =>
+    [...services.values()].some(({ image }) => /fail2ban|crowdsec/i.test(image?.value ?? '')),
+  )
+}

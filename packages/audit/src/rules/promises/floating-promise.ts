@@ -1,0 +1,146 @@
+// Work that is started and let go of: a promise that nobody awaits, returns or gives a `catch`; in Python a coroutine that is made and never run, and a task
+// that nobody holds. `void f()`, `.catch(…)` and `.then(a, b)` are decisions and silent, and so are functions whose own handlers let nothing through, the start
+// of a program at the top of its file (a failure ends it, as it should) and pages in a browser.
+//   PM1. Only a call of a function that is known to be asynchronous is found, and only one whose promise can come to reject.
+//   PM2. In Python a coroutine that is dropped is found whatever it does: it never runs. Decorated functions are silent: what they answer is not told.
+
+import type { Call, FileFacts } from '../../facts/facts.ts'
+import type { Evidence } from '../../model/evidence.ts'
+import { type BlockRef, type IndexedFile, type Program, programOf } from '../../program/index.ts'
+import type { Repository } from '../../repository/repository.ts'
+import { lastName, seenAt, symbolOf } from '../queries.ts'
+import type { Discovery, Rule } from '../rule.ts'
+import { isByHand, isPage } from './pages.ts'
+import { calledFunction, functionAt, isAsync, rejectsAt } from './rejections.ts'
+
+const PLAIN = /^(staticmethod|classmethod|override|abstractmethod|abc\.abstractmethod|typing\.override)$/
+
+export const floatingPromise: Rule = {
+  meta: {
+    id: 'floating-promise',
+    category: 'error handling',
+    severity: 'medium',
+    title: 'Work is started and nobody waits for it or hears that it failed',
+    why: 'The caller goes on as if it were done. When it fails, Node ends the process for an unhandled rejection, Python writes a warning at best; a coroutine that is not awaited never runs at all, and a task that nobody holds may be collected while it works.',
+    remedies: [
+      {
+        priority: 'P1',
+        text: 'Await it; where it is meant to run beside, keep it in a set that shutdown awaits, and give it a handler that logs and counts.',
+        effort: 'S',
+      },
+    ],
+    sources: [
+      'https://nodejs.org/api/process.html#event-unhandledrejection',
+      'https://docs.python.org/3/library/asyncio-task.html#asyncio.create_task',
+    ],
+  },
+  *run(repository: Repository): Iterable<Discovery> {
+    const program = programOf(repository.facts)
+    for (const facts of repository.facts.values()) {
+      const file = program.file(facts.file)
+      if (file === undefined) continue
+      for (const call of facts.calls)
+        if (call.use === 'dropped')
+          yield* facts.language === 'python' ? ofPython(program, file, call) : ofTypeScript(program, file, call)
+    }
+  },
+}
+
+function* ofTypeScript(program: Program, { facts, functionOf }: IndexedFile, call: Call): Iterable<Discovery> {
+  const fn = functionOf(call.block)
+  // What a generator yields stands there as if it were dropped.
+  if (fn === -1 || call.isNew || isPage(facts) || isByHand(facts) || facts.blocks[fn]?.fn?.isGenerator === true) return
+  const meant = calledFunction(program, { file: facts.file, call })
+  if (meant === undefined || !isAsync(program, meant)) return
+  const rejects = rejectsAt(program, meant)
+  if (rejects === undefined) return
+  const name = lastName(call.callee)
+  yield {
+    tier: 'strong',
+    symbol: symbolOf(facts, call.block),
+    cause: `promises of ${name} dropped in ${facts.file}`,
+    symptom: `A failure of ${name} ends the process as an unhandled rejection, and ${nameOf(facts, call.block)} has gone on without it.`,
+    rootCause: `${nameOf(facts, call.block)} calls the asynchronous ${name} and drops its promise.`,
+    evidence: [
+      seenAt(facts.file, call, `the promise of ${name} is dropped`),
+      seenAt(meant.file, { line: rejects.line, endLine: rejects.line }, `${name} can fail here`),
+    ],
+  }
+}
+
+const TASK = /^(asyncio\.)?(create_task|ensure_future)$/
+
+function* ofPython(program: Program, file: IndexedFile, call: Call): Iterable<Discovery> {
+  const { facts } = file
+  if (TASK.test(call.callee.text) && call.callee.root.startsWith('import:asyncio')) {
+    const isAccepted = facts.comments.some(({ line, text }) => line === call.endLine && text.includes('RUF006'))
+    if (!isAccepted) yield unheldTask(facts, call)
+    return
+  }
+  const name = lastName(call.callee)
+  if (isForeignCoroutine(facts, call)) yield neverRun(facts, call, [])
+  const meant = calledFunction(program, { file: facts.file, call })
+  if (meant === undefined || call.isNew || !isCoroutine(program, meant)) return
+  yield neverRun(facts, call, [seenAt(meant.file, lineOf(program, meant), `${name} is a coroutine function`)])
+}
+
+/** What is a coroutine of a library by its name, where the file knows no other broker: `message.ack()` of aio_pika. */
+function isForeignCoroutine({ imports }: FileFacts, { callee }: Call): boolean {
+  return (
+    /(?:^|\.)(?:\w*message|msg)\.(?:ack|nack|reject)$/i.test(callee.text) &&
+    imports.some(({ module }) => /^aio_pika\b/.test(module)) &&
+    !imports.some(({ module }) => /^(?:pika|kombu|amqp)\b/.test(module))
+  )
+}
+
+function neverRun(facts: FileFacts, call: Call, more: readonly Evidence[]): Discovery {
+  const name = lastName(call.callee)
+  return {
+    tier: 'strong',
+    severity: 'high',
+    symbol: symbolOf(facts, call.block),
+    cause: `coroutine ${name} dropped in ${facts.file}`,
+    title: 'A coroutine is made and never run',
+    symptom: `Nothing of ${name} happens when ${nameOf(facts, call.block)} calls it.`,
+    rootCause: `${name} is a coroutine function; without await or a task its body never runs.`,
+    evidence: [seenAt(facts.file, call, `${name} is called without await`), ...more],
+  }
+}
+
+/** PM2. */
+function isCoroutine(program: Program, meant: BlockRef): boolean {
+  const block = functionAt(program, meant)
+  if (block?.fn === undefined || !isAsync(program, meant)) return false
+  const file = program.file(meant.file)
+  const owner = file?.classOf(meant.block)
+  // Another one of its name, where something is missing, may be what is called.
+  const isOnlyOne = file?.facts.blocks.every(
+    ({ kind, name, fn }, index) =>
+      kind !== 'function' || name !== block.name || fn?.isAsync === true || file.classOf(index) !== owner,
+  )
+  return isOnlyOne === true && block.fn.decorators.every(({ callee }) => PLAIN.test(callee.text))
+}
+
+function unheldTask(facts: FileFacts, call: Call): Discovery {
+  return {
+    tier: 'strong',
+    severity: 'low',
+    symbol: symbolOf(facts, call.block),
+    cause: `tasks that nobody holds in ${facts.file.split('/', 1)[0]}`,
+    title: 'A task that nobody holds',
+    symptom:
+      'The task may end half-way, when it is collected; an exception of it is seen by nobody, and shutdown does not wait for it.',
+    rootCause: `${nameOf(facts, call.block)} drops the task: the event loop keeps only a weak reference to it.`,
+    evidence: [seenAt(facts.file, call, 'the task is dropped')],
+  }
+}
+
+function lineOf(program: Program, ref: BlockRef): { readonly line: number; readonly endLine: number } {
+  const line = functionAt(program, ref)?.line ?? 1
+  return { line, endLine: line }
+}
+
+function nameOf(facts: FileFacts, block: number): string {
+  const symbol = symbolOf(facts, block)
+  return symbol === '' ? 'a function without a name' : symbol
+}

@@ -1,0 +1,115 @@
+import { describe, expect, test } from 'vitest'
+import { foundIn } from '../found.fixture.ts'
+import { retryConstantBackoff, retryNoJitter } from './retry-no-jitter.ts'
+import { retryNoBackoff, retryUnbounded } from './retry-unbounded.ts'
+
+describe('waits between attempts', () => {
+  test.each([
+    [
+      'src/a.ts',
+      'async function f(attempt) {\n  const delay = base * 2 ** attempt\n  await sleep(delay)\n}',
+      ['strong 2'],
+    ],
+    [
+      'src/a.ts',
+      'async function f(retryCount) {\n  await sleep(Math.min(100 * Math.pow(2, retryCount), 5000))\n}',
+      ['strong 2'],
+    ],
+    [
+      'src/a.ts',
+      'const client = new Client({\n  retryStrategy: (times) => {\n    return Math.min(times * 100, 3000)\n  },\n})',
+      ['strong 3'],
+    ],
+    ['src/a.py', 'def f(attempt):\n    time.sleep(2 ** attempt)\n', ['strong 2']],
+    ['src/a.py', 'def f(self):\n    raise self.retry(countdown=60 * (2 ** self.request.retries))\n', ['strong 2']],
+    ['src/a.py', 'def backoff(attempt):\n    return base * (2 ** attempt)\n', ['strong 2']],
+  ])('RG1: in %s %j has %j', (file, source, expected) => {
+    expect(foundIn(retryNoJitter, { [file]: source })).toEqual(expected)
+  })
+
+  test.each([
+    [
+      'src/a.ts',
+      'async function f(attempt) {\n  const delay = base * 2 ** attempt * Math.random()\n  await sleep(delay)\n}',
+    ],
+    ['src/a.ts', 'async function f(attempt) {\n  const delay = base * 2 ** attempt\n  await sleep(jitter(delay))\n}'],
+    ['src/a.ts', 'function size(n) {\n  const bytes = 2 ** n\n  return bytes\n}'],
+    ['src/a.ts', 'async function f(attempt) { await sleep(50 * attempt) }'],
+    ['src/a.ts', 'function rate(load) {\n  const delay = base * load ** this.factor\n}'],
+    [
+      'src/a.py',
+      'def backoff(attempt):\n    return base * (2 ** attempt)\n\ndef f(n):\n    time.sleep(backoff(n) + random.random())\n',
+    ],
+    ['scripts/a.py', 'def f(attempt):\n    time.sleep(2 ** attempt)\n'],
+  ])('RG1: in %s %j is silent', (file, source) => {
+    expect(foundIn(retryNoJitter, { [file]: source })).toEqual([])
+  })
+
+  test('RG2: a power of two numbers is no backoff, one of the attempt is', () => {
+    const wait = (exponent: string): Readonly<Record<string, string>> => ({
+      'src/a.py': `def backoff(self, attempt):\n    return min(self.base * (2 ** ${exponent}), 60.0)\n`,
+    })
+    expect(foundIn(retryConstantBackoff, wait('3'))).toEqual(['strong 2'])
+    expect(foundIn(retryConstantBackoff, wait('attempt'))).toEqual([])
+    expect(
+      foundIn(retryConstantBackoff, { 'src/a.ts': 'const delay = (attempt: number) => 2 ** 3 * attempt' }),
+    ).toEqual([])
+  })
+})
+
+const loop = (head: string, after: string): Readonly<Record<string, string>> => ({
+  'src/a.py': `import requests\n\ndef fetch(url):\n    ${head}:\n        try:\n            return requests.get(url, timeout=1)\n        except Exception as error:\n            ${after}\n`,
+})
+
+describe('loops that try again', () => {
+  test('RG3: without an end is found, unless it waits longer each time', () => {
+    expect(foundIn(retryUnbounded, loop('while True', 'log.warning(error)'))).toEqual(['strong 4'])
+    expect(foundIn(retryUnbounded, loop('while True', 'time.sleep(5)'))).toEqual(['review 4'])
+    expect(foundIn(retryUnbounded, loop('while True', 'delay = delay * 2; time.sleep(delay)'))).toEqual([])
+    expect(foundIn(retryUnbounded, loop('while True', 'self.recover(error)'))).toEqual([])
+  })
+
+  test.each([
+    loop('for attempt in range(3)', 'log.warning(error)'),
+    loop('while True', 'raise'),
+    loop('while True', 'attempts += 1\n            if attempts > 3:\n                raise'),
+    {
+      'src/a.py':
+        'import requests\n\ndef work():\n    while True:\n        try:\n            requests.get(url, timeout=1)\n        except Exception as error:\n            log.warning(error)\n',
+    },
+    {
+      'src/a.py':
+        'def parse(texts):\n    while True:\n        try:\n            return compute(texts)\n        except Exception as error:\n            log.warning(error)\n',
+    },
+  ])('RG3: %j is silent', (texts) => {
+    expect(foundIn(retryUnbounded, texts)).toEqual([])
+  })
+
+  test('RG3: a function that calls itself in its handler is found, and one that counts is not', () => {
+    const again = (handler: string): Readonly<Record<string, string>> => ({
+      'src/a.ts': `export async function load(url, left) {\n  try {\n    return await fetch(url)\n  } catch (error) {\n    ${handler}\n  }\n}`,
+    })
+    expect(foundIn(retryUnbounded, again('return load(url, left)'))).toEqual(['strong 4'])
+    expect(foundIn(retryUnbounded, again('return load(url, left - 1)'))).toEqual([])
+    expect(foundIn(retryUnbounded, again('if (left > 0) return load(url, left)\n    throw error'))).toEqual([])
+  })
+
+  test('RG4: attempts that follow at once are found, and not where anything may wait', () => {
+    expect(foundIn(retryNoBackoff, loop('for attempt in range(3)', 'log.warning(error)'))).toEqual(['strong 4'])
+    expect(foundIn(retryNoBackoff, loop('for attempt in range(3)', 'time.sleep(1)'))).toEqual([])
+    expect(foundIn(retryNoBackoff, loop('for attempt in range(3)', 'self.recover(error)'))).toEqual([])
+    expect(foundIn(retryNoBackoff, loop('for host in hosts', 'log.warning(error)'))).toEqual([])
+  })
+
+  test('RG3, RG4: the decorator of tenacity says neither end nor pause by itself', () => {
+    const decorated = (given: string): Readonly<Record<string, string>> => ({
+      'src/a.py': `from tenacity import retry, stop_after_attempt, wait_fixed\n\n@retry(${given})\ndef f():\n    pass\n`,
+    })
+    expect(foundIn(retryUnbounded, decorated(''))).toEqual(['strong 3'])
+    expect(foundIn(retryNoBackoff, decorated(''))).toEqual(['strong 3'])
+    const bounded = decorated('stop=stop_after_attempt(3), wait=wait_fixed(1)')
+    expect(foundIn(retryUnbounded, bounded)).toEqual([])
+    expect(foundIn(retryNoBackoff, bounded)).toEqual([])
+    expect(foundIn(retryUnbounded, decorated('**options'))).toEqual([])
+  })
+})
