@@ -24,7 +24,7 @@ function pack(name) {
   try {
     const { bundleDependencies: bundled = [] } = build(name, stage)
     for (const dependency of bundled)
-      build(dependency.replace('@ripstop/', ''), join(stage, 'node_modules', dependency))
+      build(dependency.replace('@ripstop/', ''), join(stage, 'node_modules', dependency), PUBLISHED[name]?.engines)
     const packed = run('npm', ['pack', '--json', '--pack-destination', resolve(out)], stage)
     return join(resolve(out), JSON.parse(packed)[0].filename)
   } finally {
@@ -32,8 +32,8 @@ function pack(name) {
   }
 }
 
-/** The package as it is published, in `stage`. Gives its manifest. */
-function build(name, stage) {
+/** The package as it is published, in `stage`; with the engines of the one that bundles it. Gives its manifest. */
+function build(name, stage, engines) {
   const source = join(root, 'packages', name)
   mkdirSync(stage, { recursive: true })
   compile(source, join(stage, 'dist'))
@@ -45,7 +45,7 @@ function build(name, stage) {
     manifest.sideEffects = manifest.sideEffects.map((file) => published(file).default)
   manifest.files = ['dist', ...(manifest.files ?? []), 'README.md', 'LICENSE']
   manifest.engines = { node: '>=22.12' } // compiled: type stripping is no longer needed
-  Object.assign(manifest, PUBLISHED[name])
+  Object.assign(manifest, PUBLISHED[name], engines && { engines })
   writeFileSync(join(stage, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`)
   cpSync(join(root, 'LICENSE'), join(stage, 'LICENSE'))
   for (const file of [...manifest.files, 'README.md'])

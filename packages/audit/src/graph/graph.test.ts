@@ -3,39 +3,10 @@ import type { Guarantee, SystemLink } from '../model/graph.ts'
 import { repositoryOf } from '../repository/repository.fixture.ts'
 import { blastRadii } from './blast-radius.ts'
 import { buildGraph } from './build.ts'
+import { component, link } from './graph.fixture.ts'
 
-const loc = { file: 'compose.yml', line: 3, endLine: 3 }
-
-function link(from: string, to: string, more: Partial<SystemLink> = {}): SystemLink {
-  const name = `${from} -> ${to}`
-  return {
-    name,
-    from,
-    to,
-    kind: 'http',
-    need: 'hard',
-    needBecause: '',
-    sites: [loc],
-    guarantees: [],
-    evidence: [],
-    ...more,
-  }
-}
-
-const component = (name: string) =>
-  ({
-    name,
-    kind: 'service',
-    sources: [],
-    image: undefined,
-    replicas: 1,
-    isPublished: false,
-    owner: undefined,
-    guarantees: [],
-    evidence: [],
-  }) as const
 const radius = (name: string, names: readonly string[], ...links: readonly SystemLink[]) =>
-  blastRadii({ components: names.map(component), links }).find((one) => one.component === name)
+  blastRadii({ components: names.map((name) => component(name)), links }).find((one) => one.component === name)
 
 describe('the graph', () => {
   test('WA9: components come with their kind and place, links from what is declared and from addresses; a name that leads nowhere makes none', () => {

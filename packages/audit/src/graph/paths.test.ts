@@ -1,38 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import type { Component, SystemGraph, SystemLink } from '../model/graph.ts'
+import type { SystemGraph } from '../model/graph.ts'
 import { blastRadii } from './blast-radius.ts'
+import { component, link } from './graph.fixture.ts'
 import { criticalPaths, entriesOfGraph, singlePoints } from './paths.ts'
-
-function component(name: string, more: Partial<Component> = {}): Component {
-  return {
-    name,
-    kind: 'service',
-    sources: [],
-    image: undefined,
-    replicas: 1,
-    isPublished: false,
-    owner: undefined,
-    guarantees: [],
-    evidence: [],
-    ...more,
-  }
-}
-
-function link(from: string, to: string, more: Partial<SystemLink> = {}): SystemLink {
-  const name = `${from} -> ${to}`
-  return {
-    name,
-    from,
-    to,
-    kind: 'http',
-    need: 'hard',
-    needBecause: '',
-    sites: [],
-    guarantees: [],
-    evidence: [],
-    ...more,
-  }
-}
 
 const GRAPH: SystemGraph = {
   components: [

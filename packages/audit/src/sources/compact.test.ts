@@ -44,6 +44,9 @@ test('CP2: bytes that are cut or changed throw or give other data; they never ha
     }),
     { numRuns: 2_000 },
   )
+  const lost = writeCompact({ a: 1 })
+  lost[lost.length - 1] = 6
+  expect(() => readCompact(lost)).toThrow('no such part')
   const hostile = writeCompact({ aaaaaaaaa: { polluted: true } })
   const text = Buffer.from(hostile).toString('latin1').replace('aaaaaaaaa', '__proto__')
   expect(() => readCompact(Buffer.from(text, 'latin1'))).toThrow('no field of data')

@@ -4,9 +4,11 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { systemClock } from '@ripstop/kernel'
 import { writeCompact } from './compact.ts'
 import { readOne } from './read-one.ts'
-import type { Answer, ThreadData } from './threads.ts'
+import type { Answer, Ready, ThreadData } from './threads.ts'
 
 const { root } = workerData as ThreadData
+const ready: Ready = 'ready'
+parentPort?.postMessage(ready)
 
 parentPort?.on('message', (file: string) => {
   const { facts, ...told } = readOne(root, file, systemClock)

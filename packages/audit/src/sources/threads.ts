@@ -22,6 +22,9 @@ export interface ThreadData {
   readonly root: string
 }
 
+/** What a thread says first: its code is there. */
+export type Ready = 'ready'
+
 export interface Answer {
   readonly bytes: Uint8Array | undefined
   readonly unread: Unread | undefined
@@ -80,10 +83,10 @@ class Reading {
     const worker = new Worker(program, { workerData, resourceLimits: LIMITS })
     const thread: Thread = { worker, ahead: [], cancel: () => {}, hasStarted: false, isOver: false }
     this.#living.add(thread)
-    worker.on('online', () => {
-      thread.hasStarted = true
+    worker.on('message', (said: Answer | Ready) => {
+      if (said === 'ready') thread.hasStarted = true
+      else this.#hear(thread, said)
     })
-    worker.on('message', (answer: Answer) => this.#hear(thread, answer))
     let why = 'the thread that read it ended'
     // Its last answers may still be on their way when the error is heard; before the exit they all are here.
     worker.on('error', (error) => {

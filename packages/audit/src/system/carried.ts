@@ -2,6 +2,7 @@
 // where it is a parameter that was given such a value, or was bound to an expression that has one in it.
 
 import type { Call, Path, Value } from '../facts/facts.ts'
+import { isOfPart } from '../facts/values.ts'
 import type { IndexedFile } from '../program/index.ts'
 
 /** Made anew each time: an id, a moment. */
@@ -31,24 +32,13 @@ export function isCarried(file: IndexedFile, value: Value, names: Names, depth =
       const call = file.facts.calls[value.call]
       return call !== undefined && isCallCarried(file, call, names, depth)
     }
-    case 'object':
-      return value.entries.some(([, each]) => inner(each)) || (value.spreads ?? []).some(inner)
-    case 'list':
-      return value.items.some(inner)
-    case 'template':
-      return value.values.some(inner)
-    case 'not':
-    case 'await':
-      return inner(value.value)
     case 'operation':
       // A comparison is one of two, whatever is compared.
-      return (
-        !/^(?:[!=]==?|[<>]=?|is|is not|in|not in)$/.test(value.operator) && (inner(value.left) || inner(value.right))
-      )
+      return !/^(?:[!=]==?|[<>]=?|is|is not|in|not in)$/.test(value.operator) && isOfPart(value, inner)
     case 'other':
       return isNamed(value.text, names)
     default:
-      return false
+      return isOfPart(value, inner)
   }
 }
 

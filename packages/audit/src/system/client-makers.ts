@@ -1,6 +1,7 @@
 // What makes a client, and with which deadlines: by the call that made it, by what is set on it later, or, where it was given, by what its library can be told.
 
 import type { Call, Path, Place, Value } from '../facts/facts.ts'
+import { UNWRITTEN } from '../facts/values.ts'
 import { type Library, libraryNamed, makerNamed } from '../knowledge/index.ts'
 import type { CallSite, IndexedFile, Program } from '../program/index.ts'
 import type { Repository } from '../repository/repository.ts'
@@ -118,16 +119,6 @@ function setsTimeout(file: IndexedFile, value: Value): boolean {
   )
 }
 
-const GIVEN = {
-  args: [],
-  named: [],
-  hasSpread: false,
-  isNew: false,
-  use: 'dropped',
-  on: -1,
-  target: undefined,
-} as const
-
 /** Of Nest: what it injects is as its module was told, or has no deadline at all. */
 export function givenClient(
   { repository, program, defaults }: Making,
@@ -136,7 +127,7 @@ export function givenClient(
   type: Path,
   library: Library,
 ): OutboundClient {
-  const site: CallSite = { file, call: { ...GIVEN, ...place, callee: type } }
+  const site: CallSite = { file, call: { ...UNWRITTEN, ...place, callee: type } }
   const isBare =
     library.name === '@nestjs/microservices' || (library.name === '@nestjs/axios' && !isModuleTold(program))
   const deadline: Deadline = isBare

@@ -1,6 +1,7 @@
 // What an entry is, and what its finders share: where a value leads, and what a place without a call of its own stands for.
 
 import type { Block, Call, Path, Value } from '../facts/facts.ts'
+import { UNWRITTEN } from '../facts/values.ts'
 import type { BlockRef, CallSite, IndexedFile, Program } from '../program/index.ts'
 
 export interface Entry {
@@ -62,20 +63,7 @@ export function isOfModule(path: Path, modules: RegExp): boolean {
 
 /** For entries that no call declares. */
 export function siteOf(path: string, { line, endLine }: Block, block: number): CallSite {
-  const call: Call = {
-    line,
-    endLine,
-    block,
-    callee: NO_PATH,
-    args: [],
-    named: [],
-    hasSpread: false,
-    isNew: false,
-    use: 'dropped',
-    on: -1,
-    target: undefined,
-  }
-  return { file: path, call }
+  return { file: path, call: { ...UNWRITTEN, line, endLine, block, callee: NO_PATH } }
 }
 
 const NESTED = new WeakMap<IndexedFile, ReadonlyMap<string, readonly number[]>>()

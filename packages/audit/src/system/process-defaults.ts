@@ -1,5 +1,6 @@
 // Deadlines that hold for a whole process: `axios.defaults.timeout`, `socket.setdefaulttimeout`, a dispatcher that is set for all of undici.
 
+import { UNWRITTEN } from '../facts/values.ts'
 import type { Library } from '../knowledge/index.ts'
 import type { CallSite, Program } from '../program/index.ts'
 import type { Repository } from '../repository/repository.ts'
@@ -32,22 +33,12 @@ export function readProcessDefaults(repository: Repository, program: Program): P
     for (const { target, block, line, endLine } of facts.assignments) {
       if (!/\.defaults\.(?:timeout|signal)$/.test(target.text)) continue
       if (fullName(file, target)?.startsWith('axios.defaults.') !== true) continue
-      const call = { ...NO_CALL, block, line, endLine, callee: target }
+      const call = { ...UNWRITTEN, block, line, endLine, callee: target }
       found.set('axios', present({ file: path, call }))
     }
   }
   return { of: ({ name }) => found.get(name) ?? known.find(({ libraries }) => libraries.test(name))?.deadline }
 }
-
-const NO_CALL = {
-  args: [],
-  named: [],
-  hasSpread: false,
-  isNew: false,
-  use: 'dropped',
-  on: -1,
-  target: undefined,
-} as const
 
 function present(site: CallSite): Deadline {
   return { state: 'present', ms: undefined, site }

@@ -6,9 +6,10 @@ import type { Call, FileFacts } from '../../facts/facts.ts'
 import type { IndexedFile } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { trafficOf } from '../../system/traffic.ts'
+import { isPage } from '../places.ts'
 import { lastName, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
-import { isOfBrowser, isServed } from './served.ts'
+import { isServed } from './served.ts'
 
 const ADDING = /\.(?:on|addListener|addEventListener|prependListener)$/
 const TAKING = /^(?:off|removeListener|removeEventListener|removeAllListeners)$/
@@ -39,7 +40,7 @@ export const listenerLeak: Rule = {
     for (const facts of repository.facts.values()) {
       if (facts.language === 'python') continue
       const file = traffic.program.file(facts.file)
-      if (file === undefined || isOfBrowser(file) || !isServed(facts.file)) continue
+      if (file === undefined || isPage(file.facts) || !isServed(facts.file)) continue
       for (const call of facts.calls) {
         const { callee, args, block } = call
         if (!ADDING.test(callee.text) || args.length < 2 || !livesOn(call)) continue

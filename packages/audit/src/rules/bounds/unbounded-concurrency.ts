@@ -7,9 +7,10 @@ import type { Repository } from '../../repository/repository.ts'
 import { outboundOf } from '../../system/outbound.ts'
 import { trafficOf } from '../../system/traffic.ts'
 import { GUARANTEES } from '../guarantees.ts'
+import { isPage } from '../places.ts'
 import { lastName, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
-import { isOfBrowser, isServed } from './served.ts'
+import { isServed } from './served.ts'
 
 const LIMITING = /limit|semaphore|pool|queue|throttle|bottleneck|chunk|batch|slice/i
 
@@ -36,7 +37,7 @@ export const unboundedConcurrency: Rule = {
     const { program } = traffic
     for (const facts of repository.facts.values()) {
       const file = program.file(facts.file)
-      if (file === undefined || facts.language === 'python' || !isServed(facts.file) || isOfBrowser(file)) continue
+      if (file === undefined || facts.language === 'python' || !isServed(facts.file) || isPage(file.facts)) continue
       for (const call of facts.calls) {
         if (!/^Promise\.all(?:Settled)?$/.test(call.callee.text)) continue
         const [list] = call.args

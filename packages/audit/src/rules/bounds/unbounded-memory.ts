@@ -12,6 +12,7 @@ import type { BlockRef, IndexedFile, Program } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { type Cause, type Traffic, trafficOf } from '../../system/traffic.ts'
 import { GUARANTEES } from '../guarantees.ts'
+import { isPage } from '../places.ts'
 import { seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import type { Container, Use, Uses } from './container.ts'
@@ -19,7 +20,7 @@ import { containersOf } from './containers.ts'
 import { amountOf } from './keys.ts'
 import { Lifetimes } from './lifetimes.ts'
 import { type Idle, Removals } from './removals.ts'
-import { isOfBrowser, isServed } from './served.ts'
+import { isServed } from './served.ts'
 import { slowReaders } from './slow-readers.ts'
 
 /** What is registered, not what is asked. */
@@ -87,7 +88,7 @@ function allContainers(traffic: Traffic): readonly Uses[] {
   const found = new Map<string, readonly Uses[]>()
   for (const path of busyFiles(traffic)) {
     const file = program.file(path)
-    if (file === undefined || isOfBrowser(file)) continue
+    if (file === undefined || isPage(file.facts)) continue
     found.set(path, containersOf(path, file))
   }
   for (const path of program.files) {

@@ -11,7 +11,7 @@ import { lastName, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { blockedBy } from './blocking-python.ts'
 import { bodiesOf, bodyOf, holds } from './flow.ts'
-import { isByHand, isScript, isStarting } from './places.ts'
+import { isScript, isStarting, runsAlone } from './places.ts'
 import { reachedOf, reachKey } from './reach.ts'
 
 export const blockingInAsync: Rule = {
@@ -37,7 +37,7 @@ export const blockingInAsync: Rule = {
     const program = programOf(repository.facts)
     for (const path of program.files) {
       const file = program.file(path)
-      if (file === undefined || isByHand(path)) continue
+      if (file === undefined || runsAlone(path)) continue
       // A program that serves nobody holds up nobody.
       if (file.facts.language === 'python') yield* isScript(file) ? [] : inPython(program, file)
       else yield* inNode(repository, file)

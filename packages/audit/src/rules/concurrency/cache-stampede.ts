@@ -9,7 +9,7 @@ import { seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { bodiesOf, bodyOf, controlsOf, derived, holds, isFrom, knownOf } from './flow.ts'
 import { isGuarded } from './guarded.ts'
-import { isByHand } from './places.ts'
+import { runsAlone } from './places.ts'
 import { reachedOf, reachKey } from './reach.ts'
 import { ownUses } from './uses.ts'
 
@@ -35,7 +35,7 @@ export const cacheStampede: Rule = {
     const program = programOf(repository.facts)
     for (const path of program.files) {
       const file = program.file(path)
-      if (file === undefined || isByHand(path)) continue
+      if (file === undefined || runsAlone(path)) continue
       for (const fn of bodiesOf(file).keys()) yield* filledByAll(repository, program, file, fn)
     }
   },

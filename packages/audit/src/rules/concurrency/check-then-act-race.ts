@@ -15,7 +15,7 @@ import type { Discovery, Rule } from '../rule.ts'
 import { bodiesOf, controlsOf, derived, holds, isFrom, knownOf, type Standing } from './flow.ts'
 import { isGuarded, sourceOf } from './guarded.ts'
 import { keyOf } from './keys.ts'
-import { isByHand, isStarting } from './places.ts'
+import { isStarting, runsAlone } from './places.ts'
 import type { RedisUse } from './redis.ts'
 import type { RowUse } from './tables.ts'
 import { movedStates } from './transition.ts'
@@ -45,7 +45,7 @@ export const checkThenActRace: Rule = {
     const program = programOf(repository.facts)
     for (const path of program.files) {
       const file = program.file(path)
-      if (file === undefined || isByHand(path)) continue
+      if (file === undefined || runsAlone(path)) continue
       for (const fn of bodiesOf(file).keys())
         if (fn !== -1 && !isStarting(file, fn)) {
           yield* racesOf(repository, program, file, fn)

@@ -2,6 +2,7 @@
 // Callbacks inside are functions of their own. Names are followed by assignment only; what cannot be told is not said to be so.
 
 import type { Assignment, Call, Exit, FileFacts, Value } from '../../facts/facts.ts'
+import { isOfPart } from '../../facts/values.ts'
 import type { IndexedFile } from '../../program/index.ts'
 
 /** What happens in one function, in the order of the source. */
@@ -58,19 +59,8 @@ export function holds(facts: FileFacts, value: Value | undefined, is: (value: Va
       const call = facts.calls[value.call]
       return call !== undefined && callHolds(facts, call, is, depth + 1)
     }
-    case 'object':
-      return value.entries.some(([, each]) => inner(each)) || (value.spreads ?? []).some(inner)
-    case 'list':
-      return value.items.some(inner)
-    case 'template':
-      return value.values.some(inner)
-    case 'not':
-    case 'await':
-      return inner(value.value)
-    case 'operation':
-      return inner(value.left) || inner(value.right)
     default:
-      return false
+      return isOfPart(value, inner)
   }
 }
 

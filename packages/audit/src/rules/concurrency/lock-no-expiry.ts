@@ -10,7 +10,7 @@ import { lastName, optionOf, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { bodiesOf, holds } from './flow.ts'
 import { isFresh, keyOf } from './keys.ts'
-import { isByHand } from './places.ts'
+import { runsAlone } from './places.ts'
 import { type RedisUse, redisClient } from './redis.ts'
 import { ownUses } from './uses.ts'
 
@@ -36,7 +36,7 @@ export const lockNoExpiry: Rule = {
     const program = programOf(repository.facts)
     for (const path of program.files) {
       const file = program.file(path)
-      if (file === undefined || isByHand(path)) continue
+      if (file === undefined || runsAlone(path)) continue
       for (const fn of bodiesOf(file).keys()) {
         const { keys } = ownUses(program, file, fn)
         if (keys.length > 0) yield* locksOf(file, fn, keys)

@@ -11,7 +11,7 @@ import type { Discovery, Rule } from '../rule.ts'
 import { bodiesOf, bodyOf, controlsOf, derived, holds, isFrom, knownOf } from './flow.ts'
 import { isGuarded } from './guarded.ts'
 import { changedInPlace } from './json-column.ts'
-import { isByHand, isStarting } from './places.ts'
+import { isStarting, runsAlone } from './places.ts'
 import { countedRows } from './row-update.ts'
 import { usesOf } from './uses.ts'
 
@@ -36,7 +36,7 @@ export const lostUpdate: Rule = {
     const versioned = versionedMethods(program)
     for (const path of program.files) {
       const file = program.file(path)
-      if (file === undefined || isByHand(path)) continue
+      if (file === undefined || runsAlone(path)) continue
       for (const fn of bodiesOf(file).keys()) {
         if (fn === -1 || isStarting(file, fn)) continue
         yield* rewrittenKeys(repository, program, file, fn)

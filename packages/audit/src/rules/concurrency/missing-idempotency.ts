@@ -11,7 +11,7 @@ import { GUARANTEES } from '../guarantees.ts'
 import { seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { keylessPayments } from './payments.ts'
-import { isByHand } from './places.ts'
+import { runsAlone } from './places.ts'
 import { effectOf } from './redelivery.ts'
 import { subscribedOf } from './subscribed.ts'
 
@@ -41,7 +41,7 @@ export const missingIdempotency: Rule = {
     const seen = new Set<string>()
     for (const { handler, what } of [...subscribedOf(repository), ...webhooksOf(repository)]) {
       const key = `${handler.file} ${handler.block}`
-      if (seen.has(key) || isByHand(handler.file) || /\.(?:tsx|jsx)$/.test(handler.file)) continue
+      if (seen.has(key) || runsAlone(handler.file) || /\.(?:tsx|jsx)$/.test(handler.file)) continue
       seen.add(key)
       const file = program.file(handler.file)
       const effect = file === undefined ? undefined : effectOf(repository, program, handler)

@@ -9,15 +9,14 @@ import { type BlockRef, type IndexedFile, type Program, programOf } from '../../
 import type { Repository } from '../../repository/repository.ts'
 import { type Entry, entriesOf } from '../../system/entries.ts'
 import { outboundOf } from '../../system/outbound.ts'
+import { isPage } from '../places.ts'
 import { constantOf, lastName, optionOf, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { bodyOf, holds } from './flow.ts'
 import { isGuarded } from './guarded.ts'
-import { isByHand } from './places.ts'
+import { runsAlone } from './places.ts'
 import { callsWithin } from './reach.ts'
 
-const BROWSER =
-  /^(?:react|vue|svelte|solid-js|@angular\/core|preact|next\/navigation|@tanstack\/react-query|@sveltejs\/kit|electron)(?:$|\/)/
 const DEPTH_MAX = 2
 /** A round that takes longer than this has another fault. */
 const RARE_MS = 3_600_000
@@ -42,7 +41,7 @@ export const overlappingInterval: Rule = {
     const program = programOf(repository.facts)
     for (const entry of entriesOf(repository)) {
       const file = program.file(entry.site.file)
-      if (file === undefined || entry.handler === undefined || !repeats(entry, file) || isByHand(entry.site.file))
+      if (file === undefined || entry.handler === undefined || !repeats(entry, file) || runsAlone(entry.site.file))
         continue
       if (isWrapped(program, entry)) continue
       const round = new Round(repository, program, entry.handler)
@@ -61,9 +60,7 @@ export const overlappingInterval: Rule = {
 }
 
 function repeats({ kind, framework, name, site: { call } }: Entry, { facts }: IndexedFile): boolean {
-  if (facts.language === 'python' || facts.file.endsWith('.tsx') || facts.file.endsWith('.jsx')) return false
-  if (/(?:^|\/)(?:electron|public|static|browser|frontend|client)\//.test(facts.file)) return false
-  if (facts.imports.some(({ module }) => BROWSER.test(module))) return false
+  if (facts.language === 'python' || isPage(facts)) return false
   if (kind === 'interval') {
     const every = call.args[1]
     return lastName(call.callee) === 'setInterval' && !(every?.kind === 'number' && every.value >= RARE_MS)

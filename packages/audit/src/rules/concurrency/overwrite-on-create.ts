@@ -11,7 +11,7 @@ import type { Discovery, Rule } from '../rule.ts'
 import { bodiesOf, bodyOf } from './flow.ts'
 import { sourceOf } from './guarded.ts'
 import { isFresh, keyOf } from './keys.ts'
-import { isByHand } from './places.ts'
+import { runsAlone } from './places.ts'
 import { usesOf } from './uses.ts'
 
 const CREATES = /^[_#]*(?:create|register|add|insert|new|open)(?:[A-Z_]\w*)?$/
@@ -38,7 +38,7 @@ export const overwriteOnCreate: Rule = {
     const program = programOf(repository.facts)
     for (const path of program.files) {
       const file = program.file(path)
-      if (file === undefined || isByHand(path)) continue
+      if (file === undefined || runsAlone(path)) continue
       for (const fn of bodiesOf(file).keys()) {
         const name = file.facts.blocks[fn]?.name ?? ''
         if (CREATES.test(name) && !REPLACED.test(name)) yield* overwritten(repository.files, program, file, fn)

@@ -5,7 +5,7 @@ import type { IndexedFile, Program } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { seenAt, symbolOf } from '../queries.ts'
 import type { Discovery } from '../rule.ts'
-import { isByHand } from './places.ts'
+import { runsAlone } from './places.ts'
 import { reachedOf, reachKey } from './reach.ts'
 
 const PAYS =
@@ -15,7 +15,7 @@ const RETRIES = /^(?:\w*retry\w*|with_?retries|backOff|attempt|tenacity|\w*backo
 export function* keylessPayments(repository: Repository, program: Program): Iterable<Discovery> {
   for (const path of program.files) {
     const file = program.file(path)
-    if (file === undefined || isByHand(path)) continue
+    if (file === undefined || runsAlone(path)) continue
     for (const call of file.facts.calls) {
       if (!PAYS.test(call.callee.text) || hasKey(call)) continue
       const again = againBy(repository, file, call)

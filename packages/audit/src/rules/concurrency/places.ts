@@ -1,17 +1,19 @@
 // Code that nobody runs twice at once, or that people run by hand: races there hurt nobody.
 
 import type { IndexedFile } from '../../program/index.ts'
+import { isByHand } from '../places.ts'
 
-const BY_HAND =
-  /(?:^|\/)(?:scripts?|tools?|bin|cli|seeds?|seeders?|migrations?|alembic|versions|management\/commands|commands|fixtures|mocks?|benchmarks?|bench|dev[\w-]*|__e2e__)\/|(?:^|\/)[\w-]*(?:initializer|startup|bootstrap)\.py$|(?:^|\/)(?:demo|seed|setup|migrate|manage|conftest|populate|import|create_?admin|init_?db|bootstrap)[\w.-]*\.(?:py|[cm]?[jt]s)$/i
+/** Runs once, or before anything else does. */
+const ALONE =
+  /(?:^|\/)(?:alembic|versions|commands|fixtures|mocks?|__e2e__)\/|(?:^|\/)[\w-]*(?:initializer|startup|bootstrap)\.py$|(?:^|\/)(?:demo|seed|setup|migrate|manage|conftest|populate|import|create_?admin|init_?db|bootstrap)[\w.-]*\.(?:py|[cm]?[jt]s)$/i
 const STARTING =
   /^[_#]*(?:init(?=$|[A-Z_]|iali[sz]e)|start$|start_?(?:up|server|app)|boot(?:strap)?(?=$|[A-Z_])|main$|seed|set_?up|migrate|ensure_?(?:table|schema|index)|create_?(?:default|initial|super|admin|first|sample|demo)|on_?module_?init|lifespan|populate|__init__|constructor)/i
 
 const SERVES =
   /(?:^|\.)(?:FastAPI|Flask|APIRouter|Starlette|Application|include_router|serve|start_server|run_app|subscribe|consume|basic_consume|run_forever)$|^uvicorn\.run$/
 
-export function isByHand(path: string): boolean {
-  return BY_HAND.test(path)
+export function runsAlone(path: string): boolean {
+  return isByHand(path) || ALONE.test(path)
 }
 
 /** By the names of the function and of those around it. */

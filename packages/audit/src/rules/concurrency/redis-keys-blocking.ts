@@ -6,7 +6,7 @@ import { programOf } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { lastName, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
-import { isByHand } from './places.ts'
+import { runsAlone } from './places.ts'
 import { redisClient } from './redis.ts'
 
 export const redisKeysBlocking: Rule = {
@@ -29,7 +29,7 @@ export const redisKeysBlocking: Rule = {
     const program = programOf(facts)
     for (const path of program.files) {
       const file = program.file(path)
-      if (file === undefined || isByHand(path)) continue
+      if (file === undefined || runsAlone(path)) continue
       for (const call of file.facts.calls) {
         if (!asksForKeys(call)) continue
         const client = redisClient(program, file, call)

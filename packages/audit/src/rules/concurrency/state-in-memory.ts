@@ -5,11 +5,11 @@
 import type { Call, Value } from '../../facts/facts.ts'
 import { type IndexedFile, programOf } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
-import { isPage } from '../promises/pages.ts'
+import { isPage } from '../places.ts'
 import { lastName, seenAt } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { bodyOf } from './flow.ts'
-import { isByHand } from './places.ts'
+import { runsAlone } from './places.ts'
 import { type Reached, reachedOf, reachKey } from './reach.ts'
 import { ownUses } from './uses.ts'
 
@@ -50,7 +50,7 @@ export const stateInMemory: Rule = {
     const replicas = replicasOf(repository)
     for (const path of program.files) {
       const file = program.file(path)
-      if (file === undefined || isByHand(path) || NO_STATE_FILE.test(path) || isOfPage(file)) continue
+      if (file === undefined || runsAlone(path) || NO_STATE_FILE.test(path) || isPage(file.facts)) continue
       for (const held of heldIn(file)) {
         const found = usedBy(repository, file, held)
         if (found === undefined) continue
@@ -83,10 +83,6 @@ function replicasOf({ configuration }: Repository): number {
     [...services.values()].map((service) => service.replicas),
   )
   return Math.max(1, ...kubernetes, ...compose)
-}
-
-function isOfPage({ facts }: IndexedFile): boolean {
-  return isPage(facts) || facts.imports.some(({ module }) => /^(?:vue|svelte|electron|solid-js)(?:$|\/)/.test(module))
 }
 
 interface Held {

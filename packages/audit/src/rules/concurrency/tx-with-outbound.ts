@@ -10,7 +10,7 @@ import { GUARANTEES } from '../guarantees.ts'
 import { lastName, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { bodiesOf, bodyOf } from './flow.ts'
-import { isByHand } from './places.ts'
+import { runsAlone } from './places.ts'
 import { callsWithin } from './reach.ts'
 
 const OPENS = /^(?:\$transaction|transaction|withTransaction|runInTransaction|inTransaction|managedTransaction|tx)$/
@@ -43,7 +43,7 @@ export const txWithOutbound: Rule = {
     const outbound = outboundOf(repository)
     for (const path of program.files) {
       const file = program.file(path)
-      if (file === undefined || isByHand(path)) continue
+      if (file === undefined || runsAlone(path)) continue
       for (const { calls, at } of transactionsOf(repository, file)) {
         for (const call of calls) {
           const sent = leaving(repository, program, outbound, { file: path, call })

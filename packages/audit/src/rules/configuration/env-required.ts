@@ -19,6 +19,10 @@ const LOOKS_UP =
   /(?:process\.env|os\.environ)\s*\[\s*\w+\s*\]|(?:getenv|environ\.get)\(\s*\w+\s*[,)]|\b\w+ (?:not )?in (?:os\.environ|process\.env)\b/
 const ENDS = /^(?:process\.exit|sys\.exit|exit)$/
 
+/** What is called as a process comes up may also make what requests run: only names of starting count. */
+const STARTING =
+  /^_*(?:main|run|lifespan|bootstrap|start|init|set_?up|configure|validate|check|load|assert|ensure|create_?app|connect|get_?(?:settings|config)|require)/i
+
 const KEPT = new WeakMap<FileFacts, readonly Required[]>()
 
 export function requiredIn(repository: Repository, facts: FileFacts): readonly Required[] {
@@ -46,7 +50,10 @@ function startsIn(repository: Repository, { file }: FileFacts): Starts {
   const own = programOf(repository.facts).file(file)
   return (block) => {
     const fn = own?.functionOf(block) ?? -1
-    return fn === -1 || trafficOf(repository).runs({ file, block: fn }, 'startup')
+    if (fn === -1) return true
+    const traffic = trafficOf(repository)
+    if (!STARTING.test(own?.facts.blocks[fn]?.name ?? '')) return false
+    return traffic.runs({ file, block: fn }, 'startup') && !traffic.runs({ file, block: fn }, 'traffic')
   }
 }
 

@@ -143,3 +143,60 @@ test.each([
 ])('RX27: a variable that is asked for: %s', (_name, texts, expected) => {
   expect(found('compose-env-unset', texts)).toEqual(expected)
 })
+
+const JS = (source: string, more: Record<string, string> = {}) => ({
+  'compose.yml': SERVICE(),
+  'a/Dockerfile': 'FROM node:22\nCOPY . /app\n',
+  'a/main.ts': source,
+  ...more,
+})
+const ENV = 'process.env'
+
+test.each([
+  ['refused', JS(`if (!${ENV}.API_KEY) throw new Error('x')\n`), ['strong compose.yml:2']],
+  ['refused by its name', JS(`const key = ${ENV}.API_KEY\nif (!key) process.exit(1)\n`), ['strong compose.yml:2']],
+  ['counted on', JS(`const key = ${ENV}.API_KEY!\n`), ['review compose.yml:2']],
+  [
+    'one of a list',
+    JS(`const required = ['API_KEY']\nfor (const each of required) if (!${ENV}[each]) throw new Error(each)\n`),
+    ['strong compose.yml:2'],
+  ],
+  [
+    'asked for',
+    JS(
+      `function requireEnv(n) {\n  const v = ${ENV}[n]\n  if (!v) throw new Error(n)\n  return v\n}\nconst k = requireEnv('API_KEY')\n`,
+    ),
+    ['strong compose.yml:2'],
+  ],
+  [
+    'a field',
+    READS('from pydantic_settings import BaseSettings\nclass S(BaseSettings):\n    api_key: str\ns = S()\n'),
+    ['strong compose.yml:2'],
+  ],
+  [
+    'perhaps in a file',
+    JS(`import 'dotenv/config'\nif (!${ENV}.API_KEY) throw new Error('x')\n`),
+    ['review compose.yml:2'],
+  ],
+  ['in an example', JS(`if (!${ENV}.API_KEY) throw new Error('x')\n`, { 'a/.env.example': 'API_KEY=\n' }), []],
+  ['with a fallback', JS(`const key = ${ENV}.API_KEY ?? 'x'\nif (!key) throw new Error('x')\n`), []],
+  ['only told', JS(`if (!${ENV}.API_KEY) console.warn('x')\n`), []],
+  ['one of two', JS(`if (!${ENV}.API_KEY && !${ENV}.B_KEY) throw new Error('x')\n`), []],
+  [
+    'as it starts',
+    JS(`function bootstrap() { if (!${ENV}.API_KEY) throw new Error('x') }\nbootstrap()\n`),
+    ['strong compose.yml:2'],
+  ],
+  ['when somebody asks', JS(`app.get('/x', () => { if (!${ENV}.API_KEY) throw new Error('x') })\n`), []],
+  ['of the platform', JS(`if (!${ENV}.PORT) throw new Error('x')\n`), []],
+  [
+    'a field that a file fills',
+    READS(
+      "from pydantic_settings import BaseSettings\nclass S(BaseSettings):\n    api_key: str\n    class Config:\n        env_file = '.env'\ns = S()\n",
+    ),
+    [],
+  ],
+  ['a list that nothing looks up', JS("const required = ['API_KEY']\n"), []],
+])('OS3: a variable that is required: %s', (_name, texts, expected) => {
+  expect(found('compose-env-unset', texts)).toEqual(expected)
+})

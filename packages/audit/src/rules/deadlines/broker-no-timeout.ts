@@ -6,7 +6,7 @@ import { type OutboundClient, outboundOf } from '../../system/outbound.ts'
 import { GUARANTEES } from '../guarantees.ts'
 import { seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
-import { componentOf, isByHand } from './surroundings.ts'
+import { componentOf, isByHandFile } from './surroundings.ts'
 
 const MISSING: ReadonlyMap<string, string> = new Map([
   ['amqplib', 'Connecting waits for the handshake of the broker for as long as it takes.'],
@@ -41,7 +41,7 @@ export const brokerNoTimeout: Rule = {
       const facts = repository.facts.get(client.site.file)
       const missing = MISSING.get(client.library)
       if (facts === undefined || missing === undefined || client.deadline.state !== 'absent') continue
-      if (!isByHand(repository, facts)) yield discovery(repository, client, missing)
+      if (!isByHandFile(repository, facts)) yield discovery(repository, client, missing)
     }
   },
 }

@@ -11,7 +11,7 @@ import { type Outbound, type OutboundClient, outboundOf } from '../../system/out
 import { GUARANTEES } from '../guarantees.ts'
 import { seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
-import { componentOf, isByHand, mayBePage } from './surroundings.ts'
+import { componentOf, isByHandFile, mayBePage } from './surroundings.ts'
 
 export const clientPerRequest: Rule = {
   meta: {
@@ -43,7 +43,7 @@ export const clientPerRequest: Rule = {
     for (const client of clients) {
       const { file: path, call } = client.site
       const file = program.file(path)
-      if (file === undefined || !POOLED.has(client.library) || isByHand(repository, file.facts)) continue
+      if (file === undefined || !POOLED.has(client.library) || isByHandFile(repository, file.facts)) continue
       if (mayBePage(repository, file.facts)) continue
       const block = file.functionOf(call.block)
       if (isDependency(program, file, block)) {

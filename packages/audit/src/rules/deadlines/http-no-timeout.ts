@@ -8,7 +8,7 @@ import { type Outbound, outboundOf } from '../../system/outbound.ts'
 import { GUARANTEES } from '../guarantees.ts'
 import { seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
-import { BOUNDED_BY_MINUTES, componentOf, isByHand, isLocal, isOfPage, mayBePage } from './surroundings.ts'
+import { BOUNDED_BY_MINUTES, componentOf, isByHandFile, isLocal, isOfPage, mayBePage } from './surroundings.ts'
 
 export const httpNoTimeout: Rule = {
   meta: {
@@ -35,7 +35,12 @@ export const httpNoTimeout: Rule = {
     for (const outbound of outboundOf(repository).calls) {
       const facts = repository.facts.get(outbound.site.file)
       if (facts === undefined || outbound.kind !== 'http' || outbound.deadline.state !== 'absent') continue
-      if (isByHand(repository, facts) || mayBePage(repository, facts) || isOfPage(outbound) || isLocal(outbound.target))
+      if (
+        isByHandFile(repository, facts) ||
+        mayBePage(repository, facts) ||
+        isOfPage(outbound) ||
+        isLocal(outbound.target)
+      )
         continue
       yield discovery(repository, outbound)
     }

@@ -8,7 +8,7 @@ import { GUARANTEES } from '../guarantees.ts'
 import { optionOf, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { type AnswerUse, useOfAnswer } from './answers.ts'
-import { componentOf, isByHand, isLocal, isOfPage, mayBePage } from './surroundings.ts'
+import { componentOf, isByHandFile, isLocal, isOfPage, mayBePage } from './surroundings.ts'
 
 const LIBRARIES = new Set(['fetch', 'node-fetch', 'undici', 'requests', 'httpx', 'aiohttp'])
 
@@ -37,7 +37,7 @@ export const httpStatusUnchecked: Rule = {
     for (const outbound of outboundOf(repository).calls) {
       const facts = repository.facts.get(outbound.site.file)
       if (facts === undefined || !LIBRARIES.has(outbound.library) || raisesByItself(outbound)) continue
-      if (isByHand(repository, facts) || isLocal(outbound.target)) continue
+      if (isByHandFile(repository, facts) || isLocal(outbound.target)) continue
       const use = useOfAnswer(repository, outbound)
       const isPage = mayBePage(repository, facts) || isOfPage(outbound)
       if (use === 'checked' || (use === 'dropped' && (isPage || outbound.effect !== 'write'))) continue

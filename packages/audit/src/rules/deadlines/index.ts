@@ -7,6 +7,7 @@ import { dbNoTimeout } from './db-no-timeout.ts'
 import { httpNoTimeout } from './http-no-timeout.ts'
 import { httpStatusUnchecked } from './http-status-unchecked.ts'
 import { no429Handling } from './no-429-handling.ts'
+import { poolDefaultSize } from './pool-default-size.ts'
 import { poolNoTimeout } from './pool-no-timeout.ts'
 import { rpcNoTimeout } from './rpc-no-timeout.ts'
 import { unboundedWait } from './unbounded-wait.ts'
@@ -18,6 +19,7 @@ export const deadlinesRules: readonly Rule[] = [
   dbNoTimeout,
   brokerNoTimeout,
   poolNoTimeout,
+  poolDefaultSize,
   unboundedWait,
   workflowStepNoTimeout,
   httpStatusUnchecked,

@@ -9,7 +9,7 @@ import { type Outbound, outboundOf } from '../../system/outbound.ts'
 import { GUARANTEES } from '../guarantees.ts'
 import { seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
-import { componentOf, isByHand, mayBePage } from './surroundings.ts'
+import { componentOf, isByHandFile, mayBePage } from './surroundings.ts'
 
 export const no429Handling: Rule = {
   meta: {
@@ -34,7 +34,7 @@ export const no429Handling: Rule = {
       const { file } = outbound.site
       const facts = repository.facts.get(file)
       if (facts === undefined || outbound.kind !== 'http' || outbound.knowledge.retries > 0 || told.has(file)) continue
-      if (isByHand(repository, facts) || mayBePage(repository, facts)) continue
+      if (isByHandFile(repository, facts) || mayBePage(repository, facts)) continue
       if (!isShared(repository, outbound)) continue
       const api = apiOf(facts)
       const line = api === undefined ? undefined : refusalLine(repository, facts, outbound)

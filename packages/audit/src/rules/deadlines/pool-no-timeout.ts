@@ -7,7 +7,7 @@ import type { Repository } from '../../repository/repository.ts'
 import { type OutboundClient, outboundOf } from '../../system/outbound.ts'
 import { constantOf, optionOf, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
-import { componentOf, isByHand } from './surroundings.ts'
+import { componentOf, isByHandFile } from './surroundings.ts'
 
 export const poolNoTimeout: Rule = {
   meta: {
@@ -31,7 +31,7 @@ export const poolNoTimeout: Rule = {
   *run(repository: Repository): Iterable<Discovery> {
     for (const client of outboundOf(repository).clients) {
       const facts = repository.facts.get(client.site.file)
-      if (facts === undefined || client.library !== 'sqlalchemy' || isByHand(repository, facts)) continue
+      if (facts === undefined || client.library !== 'sqlalchemy' || isByHandFile(repository, facts)) continue
       if (client.deadline.state !== 'absent' || client.connect.state !== 'absent' || isSettled(repository, client))
         continue
       yield discovery(repository, client)

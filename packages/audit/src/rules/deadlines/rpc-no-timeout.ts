@@ -8,7 +8,7 @@ import { GUARANTEES } from '../guarantees.ts'
 import { seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { unlimitedAnswers } from './correlated.ts'
-import { componentOf, isByHand } from './surroundings.ts'
+import { componentOf, isByHandFile } from './surroundings.ts'
 
 const LIBRARIES = new Set(['@grpc/grpc-js', 'grpcio', '@nestjs/microservices'])
 
@@ -36,13 +36,13 @@ export const rpcNoTimeout: Rule = {
     for (const outbound of outboundOf(repository).calls) {
       const facts = repository.facts.get(outbound.site.file)
       if (facts === undefined || !LIBRARIES.has(outbound.library) || outbound.deadline.state !== 'absent') continue
-      if (isByHand(repository, facts)) continue
+      if (isByHandFile(repository, facts)) continue
       yield discovery(repository, outbound)
     }
     const program = programOf(repository.facts)
     for (const path of program.files) {
       const file = program.file(path)
-      if (file === undefined || isByHand(repository, file.facts)) continue
+      if (file === undefined || isByHandFile(repository, file.facts)) continue
       for (const place of unlimitedAnswers(file)) yield unanswered(repository, file, place)
     }
   },

@@ -2,7 +2,7 @@
 
 import type { Repository } from '../../repository/repository.ts'
 import { type OutboundClient, outboundOf } from '../../system/outbound.ts'
-import { isByHand } from './surroundings.ts'
+import { isByHandFile } from './surroundings.ts'
 
 export interface LackingClient {
   readonly client: OutboundClient
@@ -16,7 +16,7 @@ const SINGLE = new Set(['psycopg2.connect', 'psycopg.connect', 'asyncpg.connect'
 export function* lackingClients(repository: Repository, libraries: ReadonlySet<string>): Iterable<LackingClient> {
   for (const client of outboundOf(repository).clients) {
     const facts = repository.facts.get(client.site.file)
-    if (facts === undefined || !libraries.has(client.library) || isByHand(repository, facts)) continue
+    if (facts === undefined || !libraries.has(client.library) || isByHandFile(repository, facts)) continue
     const { deadline, connect } = client
     const lacks = (['connect', 'answer'] as const).filter(
       (what) => (what === 'connect' ? connect : deadline).state === 'absent',

@@ -6,11 +6,11 @@ import type { Manifest } from '../../repository/configuration.ts'
 import { folderOf, nameOf } from '../../repository/paths.ts'
 import type { Repository } from '../../repository/repository.ts'
 import type { Outbound } from '../../system/outbound.ts'
-import { isPage } from '../promises/pages.ts'
+import { isByHand, isPage } from '../places.ts'
 import { optionOf } from '../queries.ts'
 
-const BY_HAND =
-  /(^|\/)(\.[\w-]+|([\w-]+[_-])?scripts?|tools?|bin|hack|ci|cli|cmd|benchmarks?|bench|load[_-]?(tests?|gen\w*)|loadgenerator|locust|seeds?|migrations?|management\/commands|notebooks|dev[_-]?\w*|ops|docs?|testing|qa)\//
+/** By somebody who can interrupt it. */
+const WATCHED = /(^|\/)(cmd|ops)\//
 const NAMED_BY_HAND =
   /(^|[_-])(tests?|testing|suite|e2e|demo|benchmark|seed|migrat\w+|smoke|debug|locust\w*)([_-].*)?\.(py|[cm]?[jt]s)$/
 const AT_THE_TOP =
@@ -24,7 +24,7 @@ export const BOUNDED_BY_MINUTES: ReadonlySet<string> = new Set(['aiohttp'])
 
 const KEPT = new WeakMap<FileFacts, boolean>()
 
-export function isByHand(repository: Repository, facts: FileFacts): boolean {
+export function isByHandFile(repository: Repository, facts: FileFacts): boolean {
   const kept = KEPT.get(facts) ?? findByHand(repository, facts)
   KEPT.set(facts, kept)
   return kept
@@ -33,7 +33,13 @@ export function isByHand(repository: Repository, facts: FileFacts): boolean {
 function findByHand(repository: Repository, facts: FileFacts): boolean {
   const { file } = facts
   const name = nameOf(file)
-  if (BY_HAND.test(file) || NAMED_BY_HAND.test(name) || (folderOf(file) === '' && AT_THE_TOP.test(name))) return true
+  if (
+    isByHand(file) ||
+    WATCHED.test(file) ||
+    NAMED_BY_HAND.test(name) ||
+    (folderOf(file) === '' && AT_THE_TOP.test(name))
+  )
+    return true
   const talks = facts.imports.some(({ module }) => TALKS_TO_PEOPLE.test(module))
   if (facts.language === 'python') return (talks && name === 'env.py') || isScript(repository, facts)
   const isLoose = folderOf(file) === '' && facts.exports.length === 0 && !/^(index|server|app|main|worker)\b/.test(name)

@@ -10,7 +10,7 @@ import { outboundOf } from '../../system/outbound.ts'
 import { GUARANTEES } from '../guarantees.ts'
 import { lastName, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
-import { BOUNDED_BY_MINUTES, isByHand } from './surroundings.ts'
+import { BOUNDED_BY_MINUTES, isByHandFile } from './surroundings.ts'
 
 export const unboundedWait: Rule = {
   meta: {
@@ -38,7 +38,7 @@ export const unboundedWait: Rule = {
     const outbound = outboundOf(repository)
     for (const path of program.files) {
       const file = program.file(path)
-      if (file === undefined || isByHand(repository, file.facts)) continue
+      if (file === undefined || isByHandFile(repository, file.facts)) continue
       const locked = lockedBlocks(file)
       if (locked.size === 0) continue
       for (const call of file.facts.calls) {

@@ -8,7 +8,7 @@ import { isBounded } from '../../system/bounded.ts'
 import { GUARANTEES } from '../guarantees.ts'
 import { enclosing, lastName, optionOf, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
-import { isByHand } from './surroundings.ts'
+import { isByHandFile } from './surroundings.ts'
 
 export const workflowStepNoTimeout: Rule = {
   meta: {
@@ -35,7 +35,8 @@ export const workflowStepNoTimeout: Rule = {
     const program = programOf(repository.facts)
     for (const path of program.files) {
       const file = program.file(path)
-      if (file !== undefined && file.facts.imports.length > 0 && !isByHand(repository, file.facts)) yield* runners(file)
+      if (file !== undefined && file.facts.imports.length > 0 && !isByHandFile(repository, file.facts))
+        yield* runners(file)
     }
   },
 }
@@ -56,7 +57,7 @@ function* celery(repository: Repository): Iterable<Discovery> {
       fn?.decorators.some(({ callee }) => /(?:^|\.)(?:task|shared_task)$/.test(callee.text)),
     ).length
     const app = facts.calls.find(({ callee }) => callee.root === 'import:celery#Celery' && callee.text === 'Celery')
-    if (app !== undefined && !isByHand(repository, facts)) apps.push({ file, call: app })
+    if (app !== undefined && !isByHandFile(repository, facts)) apps.push({ file, call: app })
   }
   if (tasks === 0 || isConfiguredElsewhere(repository)) return
   for (const { file, call } of apps) {

@@ -108,3 +108,23 @@ test('DD4: a version that the manifest refuses; higher ones and those of the pag
   expect(found({ ...project, 'README.md': '- Node.js 22+\n- Python 3.12+\n- Node 18 images\n' })).toEqual([])
   expect(found({ 'docs/package.json': MANIFEST['package.json'], 'docs/SETUP.md': 'Node 18+\n' })).toEqual([])
 })
+
+test.each([
+  ['a list', '- `POOL_MAX`: how many (default: 5)\n', ['README.md:1']],
+  ['a table', '| Name | Default |\n|---|---|\n| `POOL_MAX` | `5` |\n', ['README.md:3']],
+  ['a constant', '- `RETRIES_MAX` is tried, default 5.\n', ['README.md:1']],
+  ['the same', '- `POOL_MAX`: how many (default: 10)\n', []],
+  ['a unit', '- `POOL_MAX`: how many (default: 5 minutes)\n', []],
+  ['another column', '| Name | Example |\n|---|---|\n| `POOL_MAX` | `5` |\n', []],
+  ['several defaults', '- `TWICE_MAX`: (default: 5)\n', []],
+  ['none', '- `BARE_MAX`: (default: 5)\n', []],
+])('OS4: a default: %s', (_name, readme, expected) => {
+  const env = 'process.env'
+  const source = {
+    'src/a.ts': `const a = Number(${env}.POOL_MAX ?? '10')\nconst RETRIES_MAX = 3\nconst b = ${env}.TWICE_MAX ?? 1\n`,
+    'src/b.ts': `const b = ${env}.TWICE_MAX ?? 2\nconst c = ${env}.BARE_MAX\n`,
+  }
+  expect(found({ ...source, 'README.md': readme })).toEqual(expected)
+  const given = { '.env.example': 'POOL_MAX=5\nRETRIES_MAX=5\n' }
+  expect(found({ ...source, ...given, 'README.md': readme })).toEqual([])
+})

@@ -9,7 +9,7 @@ import type { Repository } from '../../repository/repository.ts'
 import { entriesOf } from '../../system/entries.ts'
 import { contentsOf } from '../contents.ts'
 import { GUARANTEES } from '../guarantees.ts'
-import { isByHand, isPage } from '../promises/pages.ts'
+import { isByHand, isPage } from '../places.ts'
 import { catchesAny } from '../promises/rejections.ts'
 import { seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
@@ -51,7 +51,7 @@ export const fatalStartSwallowed: Rule = {
       if (kind === 'startup' && handler !== undefined) starts.add(`${handler.file}\n${handler.block}`)
     for (const facts of repository.facts.values()) {
       const file = program.file(facts.file)
-      if (file === undefined || isPage(facts) || isByHand(facts)) continue
+      if (file === undefined || isPage(facts) || isByHand(facts.file)) continue
       for (const handled of handlersIn(facts)) {
         const found = startIn(program, file, handled, starts)
         if (found !== undefined) yield discovery(facts, found.call, found.what, handled.block.line)
@@ -113,7 +113,7 @@ function isStart(program: Program, file: IndexedFile, fn: number, starts: Readon
       return (
         of !== undefined &&
         !isPage(of.facts) &&
-        !isByHand(of.facts) &&
+        !isByHand(of.facts.file) &&
         (around === -1 || isStart(program, of, around, starts, depth + 1))
       )
     })

@@ -10,7 +10,7 @@ import type { Repository } from '../../repository/repository.ts'
 import { entriesOf } from '../../system/entries.ts'
 import { type Outbound, outboundOf } from '../../system/outbound.ts'
 import { contentsOf } from '../contents.ts'
-import { isByHand, isPage } from '../promises/pages.ts'
+import { isByHand, isPage } from '../places.ts'
 import { catchesAny } from '../promises/rejections.ts'
 import { symbolOf } from '../queries.ts'
 import type { Discovery } from '../rule.ts'
@@ -32,7 +32,7 @@ export function* pretended(repository: Repository): Iterable<Discovery> {
     if (handler !== undefined) entries.set(`${handler.file}\n${handler.block}`, kind)
   for (const facts of repository.facts.values()) {
     const file = program.file(facts.file)
-    if (file === undefined || isByHand(facts) || isPage(facts)) continue
+    if (file === undefined || isByHand(facts.file) || isPage(facts)) continue
     const around = { repository, program, file, entries }
     const told = [...handlersIn(facts)].flatMap((handled) => judge(around, handled) ?? [])
     const own = told.filter(({ rank }) => rank !== 'beside')

@@ -10,7 +10,7 @@ import type { Repository } from '../../repository/repository.ts'
 import { type OutboundCalls, outboundOf } from '../../system/outbound.ts'
 import { contentsOf } from '../contents.ts'
 import { GUARANTEES } from '../guarantees.ts'
-import { isByHand, isPage } from '../promises/pages.ts'
+import { isByHand, isPage } from '../places.ts'
 import { catchesAny } from '../promises/rejections.ts'
 import { seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
@@ -47,7 +47,7 @@ export const swallowedError: Rule = {
   *run(repository: Repository): Iterable<Discovery> {
     const outbound = outboundOf(repository)
     for (const facts of repository.facts.values()) {
-      if (isByHand(facts) || isPage(facts)) continue
+      if (isByHand(facts.file) || isPage(facts)) continue
       const full = fullBlocks(facts)
       for (const [index, block] of facts.blocks.entries()) {
         if (block.kind !== 'handler' || full.has(index) || isExplained(facts, block)) continue

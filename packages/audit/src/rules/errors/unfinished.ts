@@ -5,7 +5,7 @@
 import type { Call, FileFacts, Value } from '../../facts/facts.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { contentsOf } from '../contents.ts'
-import { isPage } from '../promises/pages.ts'
+import { isPage } from '../places.ts'
 import { lastName, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { isLogging } from './handlers.ts'

@@ -7,6 +7,7 @@ import type { Assignment, Call } from '../../facts/facts.ts'
 import { type IndexedFile, programOf } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { GUARANTEES } from '../guarantees.ts'
+import { isByHand } from '../places.ts'
 import { seenAt } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { isUnused } from './usage.ts'
@@ -16,7 +17,8 @@ const CREATES =
 const ABOUT = /retr|timeout|backoff|breaker|limit|bulkhead|idempotency/i
 const WRITTEN =
   /^(?:with_?(?:retry|retries|timeout|backoff|circuit_?breaker|rate_?limit|idempotency)|retry_?with_?\w*|\w*circuit_?breaker|\w*rate_?limit(?:er|ing)?(?:_?middleware)?|\w*bulkhead|\w*idempotency_?(?:guard|middleware)|\w*retry_?policy|\w*timeout_?middleware)$/i
-const BY_HAND = /(?:^|\/)(?:scripts|tools|bin|examples?|benchmarks?|stories)\//
+/** Shows what a guard is like. */
+const SHOWN = /(?:^|\/)(?:examples?|stories)\//
 
 export const guardrailNotWired: Rule = {
   meta: {
@@ -39,7 +41,7 @@ export const guardrailNotWired: Rule = {
     const program = programOf(repository.facts)
     for (const path of program.files) {
       const file = program.file(path)
-      if (file === undefined || BY_HAND.test(path)) continue
+      if (file === undefined || isByHand(path) || SHOWN.test(path)) continue
       for (const assignment of file.facts.assignments) {
         const call = createdGuard(file, assignment)
         if (call === undefined || isElsewhere(repository, path, assignment.target.text)) continue

@@ -10,6 +10,7 @@ import type { Repository } from '../../repository/repository.ts'
 import { outboundOf } from '../../system/outbound.ts'
 import { contentsOf } from '../contents.ts'
 import { GUARANTEES } from '../guarantees.ts'
+import { isByHand } from '../places.ts'
 import { seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { servicesOf } from './deployed.ts'
@@ -193,14 +194,13 @@ function* incomplete(
 
 const CHECKS =
   /^[_#]*(?:(?:check|verify|test|is|run|perform|do)_?(?:\w*_?)?(?:health|healthy|alive|connection|connected|ready|liveness|readiness)|ping(?:_?\w+)?|health_?check|is_?healthy)$/i
-const BY_HAND = /(?:^|\/)(?:scripts|tools|bin|dev[\w-]*|benchmarks?)\//
 const DOUBLE = /mock|fake|stub|dummy|noop|no_op|null|base|abstract|interface|memory|local|test|example|demo|sample/i
 
 /** HH3. */
 function* constantFunctions(program: Program): Iterable<Discovery> {
   for (const path of program.files) {
     const file = program.file(path)
-    if (file === undefined || BY_HAND.test(path) || DOUBLE.test(path.slice(path.lastIndexOf('/') + 1))) continue
+    if (file === undefined || isByHand(path) || DOUBLE.test(path.slice(path.lastIndexOf('/') + 1))) continue
     for (const [block, { kind, name, parent, fn, line }] of file.facts.blocks.entries()) {
       if (kind !== 'function' || !CHECKS.test(name) || fn === undefined || fn.decorators.length > 0) continue
       const { calls, exits, blocks } = contentsOf(file.facts, block)

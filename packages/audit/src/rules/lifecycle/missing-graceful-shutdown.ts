@@ -7,15 +7,15 @@ import { programOf } from '../../program/index.ts'
 import { join } from '../../repository/paths.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { GUARANTEES } from '../guarantees.ts'
+import { isByHand } from '../places.ts'
 import { seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { hearsTermination } from './programs.ts'
 import { type Listening, listensOf } from './servers.ts'
 
 /** Started by people, who end it with their keyboard. */
-const BY_HAND =
-  /(^|\/)(scripts?|tools?|dev[\w-]*|mocks?|playground|sandbox|storybook|bench(marks?)?|cli|docs?|hack|contrib)\//i
-const BY_HAND_NAME = /(^|[/._-])(dev|mock|debug|preview|proxy|stub|fake)[._-]?(server|proxy)?[\w-]*\.[cm]?[jt]s$/i
+const TRIED_OUT = /(^|\/)(mocks?|playground|sandbox|contrib)\//i
+const TRIED_OUT_NAME = /(^|[/._-])(dev|mock|debug|preview|proxy|stub|fake)[._-]?(server|proxy)?[\w-]*\.[cm]?[jt]s$/i
 
 export const missingGracefulShutdown: Rule = {
   meta: {
@@ -40,7 +40,7 @@ export const missingGracefulShutdown: Rule = {
   *run(repository: Repository): Iterable<Discovery> {
     const program = programOf(repository.facts)
     for (const facts of repository.facts.values()) {
-      if (BY_HAND.test(facts.file) || BY_HAND_NAME.test(facts.file)) continue
+      if (isByHand(facts.file) || TRIED_OUT.test(facts.file) || TRIED_OUT_NAME.test(facts.file)) continue
       const [listening] = [...listensOf(program, facts)]
       if (listening === undefined || isTool(repository, facts.file) || hearsTermination(repository, facts.file))
         continue

@@ -1,6 +1,7 @@
 // How consumers say that a message is done, and what is work on it: shared by the rules of messages.
 
 import type { Call, FileFacts, Value } from '../../facts/facts.ts'
+import { isOfPart } from '../../facts/values.ts'
 import { lastName } from '../queries.ts'
 
 /** What says so to a broker. */
@@ -34,21 +35,10 @@ export function mentions(facts: FileFacts, value: Value, names: ReadonlySet<stri
       const call = facts.calls[value.call]
       return call !== undefined && callMentions(facts, call, names, depth + 1)
     }
-    case 'object':
-      return value.entries.some(([, each]) => inner(each)) || (value.spreads ?? []).some(inner)
-    case 'list':
-      return value.items.some(inner)
-    case 'template':
-      return value.values.some(inner)
-    case 'not':
-    case 'await':
-      return inner(value.value)
-    case 'operation':
-      return inner(value.left) || inner(value.right)
     case 'other':
       return [...value.text.matchAll(/(?<![.\w])[A-Za-z_]\w*/g)].some(([word]) => names.has(word))
     default:
-      return false
+      return isOfPart(value, inner)
   }
 }
 

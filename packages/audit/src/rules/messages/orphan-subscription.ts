@@ -8,7 +8,7 @@ import type { Call, FileFacts } from '../../facts/facts.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { outboundOf } from '../../system/outbound.ts'
 import { trafficOf } from '../../system/traffic.ts'
-import { isByHand } from '../deadlines/surroundings.ts'
+import { isByHandFile } from '../deadlines/surroundings.ts'
 import { lastName, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 
@@ -44,7 +44,7 @@ export const orphanSubscription: Rule = {
   *run(repository: Repository): Iterable<Discovery> {
     const taken = { redis: takesAny(repository, 'redis'), kafka: takesAny(repository, 'kafka') }
     for (const facts of repository.facts.values()) {
-      if (isByHand(repository, facts)) continue
+      if (isByHandFile(repository, facts)) continue
       for (const call of facts.calls) {
         const kind = SUBSCRIBES.test(lastName(call.callee)) ? subscribed(repository, facts, call) : undefined
         if (kind === undefined) continue
@@ -61,17 +61,17 @@ export const orphanSubscription: Rule = {
   },
 }
 
-/** Of a client of Redis or Kafka, or of what `pubsub()` of one made. */
-function subscribed(repository: Repository, { file }: FileFacts, call: Call): 'redis' | 'kafka' | undefined {
-  const outbound = outboundOf(repository)
-  const found = outbound.at({ file, call })
-  const kind = found?.kind ?? found?.client?.kind
-  if (kind === 'redis' || kind === 'kafka') return kind
+/** Of a client of Redis, of what `pubsub()` or `duplicate()` of one made, or of a consumer of Kafka. */
+function subscribed(repository: Repository, { file, imports }: FileFacts, call: Call): 'redis' | 'kafka' | undefined {
+  const { clients } = outboundOf(repository)
   const { program } = trafficOf(repository)
   const receiver = call.callee.text.slice(0, Math.max(0, call.callee.text.lastIndexOf('.')))
   const made = receiver === '' ? undefined : program.created(file, { ...call.callee, text: receiver }, call.block)
-  if (made === undefined || !/(?:^|\.)(?:pubsub|duplicate)$/.test(made.call.callee.text)) return undefined
-  return outbound.clients.some(({ kind: of }) => of === 'redis') ? 'redis' : undefined
+  if (made === undefined) return undefined
+  if (clients.some(({ site, kind }) => kind === 'redis' && site.call === made.call)) return 'redis'
+  const maker = lastName(made.call.callee)
+  if (/^(?:pubsub|duplicate)$/.test(maker)) return clients.some(({ kind }) => kind === 'redis') ? 'redis' : undefined
+  return maker === 'consumer' && imports.some(({ module }) => module === 'kafkajs') ? 'kafka' : undefined
 }
 
 /** It brings what handles: a listener, handlers by channel; or something that is not seen. */
@@ -125,7 +125,7 @@ const REGISTERS =
 const HOOKS = /(?:^|[./])(?:webhooks?|webhook_?endpoints?|hooks)(?:$|[./(])/i
 const ABROAD = /^https:\/\/(?!localhost|127\.|[\w-]+(?::|\/))/
 const REMOVES =
-  /(?:delete|remove|destroy|unregister|deregister|del)(?:_?\w*)(?:web)?_?hook|(?:webhook\w*|hooks)\.(?:del|delete|remove|destroy)$/i
+  /(?:delete|remove|destroy|unregister|deregister|del)\w*hook|(?:webhook\w*|hooks)\.(?:del|delete|remove|destroy)$/i
 
 /** OS7. */
 function* webhooks(repository: Repository): Iterable<Discovery> {
@@ -146,7 +146,7 @@ function* webhooks(repository: Repository): Iterable<Discovery> {
     }
   const made = registered.filter(({ facts, call }) => {
     const block = traffic.program.file(facts.file)?.functionOf(call.block) ?? -1
-    return block !== -1 && !isByHand(repository, facts) && traffic.runs({ file: facts.file, block }, 'traffic')
+    return block !== -1 && !isByHandFile(repository, facts) && traffic.runs({ file: facts.file, block }, 'traffic')
   })
   const [first] = made
   if (first === undefined) return

@@ -6,15 +6,13 @@
 import { programOf } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { GUARANTEES } from '../guarantees.ts'
+import { isByHand } from '../places.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { stuckBusy } from './busy.ts'
 import { stuckEntities } from './entities.ts'
 import { stuckFlags } from './flags.ts'
 import { stuckModules } from './modules.ts'
 import { endedStrategies } from './strategies.ts'
-
-/** Started by people, and over before anything can heal. */
-const BY_HAND = /(?:^|\/)(?:scripts|tools|bin|benchmarks?)\//
 
 export const permanentFailureState: Rule = {
   meta: {
@@ -37,7 +35,7 @@ export const permanentFailureState: Rule = {
     const program = programOf(facts)
     for (const path of program.files) {
       const file = program.file(path)
-      if (file === undefined || BY_HAND.test(path)) continue
+      if (file === undefined || isByHand(path)) continue
       yield* stuckFlags(program, path, file)
       yield* stuckBusy(program, path, file)
       yield* stuckEntities(program, path, file)

@@ -8,9 +8,9 @@ import type { Call, FileFacts } from '../../facts/facts.ts'
 import type { Evidence } from '../../model/evidence.ts'
 import { type BlockRef, type IndexedFile, type Program, programOf } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
+import { isByHand, isPage } from '../places.ts'
 import { lastName, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
-import { isByHand, isPage } from './pages.ts'
 import { calledFunction, functionAt, isAsync, rejectsAt } from './rejections.ts'
 
 const PLAIN = /^(staticmethod|classmethod|override|abstractmethod|abc\.abstractmethod|typing\.override)$/
@@ -49,7 +49,8 @@ export const floatingPromise: Rule = {
 function* ofTypeScript(program: Program, { facts, functionOf }: IndexedFile, call: Call): Iterable<Discovery> {
   const fn = functionOf(call.block)
   // What a generator yields stands there as if it were dropped.
-  if (fn === -1 || call.isNew || isPage(facts) || isByHand(facts) || facts.blocks[fn]?.fn?.isGenerator === true) return
+  if (fn === -1 || call.isNew || isPage(facts) || isByHand(facts.file) || facts.blocks[fn]?.fn?.isGenerator === true)
+    return
   const meant = calledFunction(program, { file: facts.file, call })
   if (meant === undefined || !isAsync(program, meant)) return
   const rejects = rejectsAt(program, meant)

@@ -9,10 +9,10 @@ import { type IndexedFile, type Program, programOf } from '../../program/index.t
 import type { Repository } from '../../repository/repository.ts'
 import { contentsOf } from '../contents.ts'
 import { GUARANTEES } from '../guarantees.ts'
+import { isByHand, isPage } from '../places.ts'
 import { lastName, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { type EmitterKind, emitterOf } from './emitters.ts'
-import { isByHand, isPage } from './pages.ts'
 
 export const unhandledErrorEvent: Rule = {
   meta: {
@@ -34,7 +34,7 @@ export const unhandledErrorEvent: Rule = {
   *run(repository: Repository): Iterable<Discovery> {
     const program = programOf(repository.facts)
     for (const facts of repository.facts.values()) {
-      if (facts.language === 'python' || isPage(facts) || isByHand(facts)) continue
+      if (facts.language === 'python' || isPage(facts) || isByHand(facts.file)) continue
       const file = program.file(facts.file)
       if (file === undefined) continue
       for (const [index, call] of facts.calls.entries()) {

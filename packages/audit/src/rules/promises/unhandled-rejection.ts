@@ -8,11 +8,11 @@
 import type { Call, Value } from '../../facts/facts.ts'
 import { type BlockRef, type IndexedFile, type Program, programOf } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
+import { isPage } from '../places.ts'
 import { lastName, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { emitterOf } from './emitters.ts'
 import { dropsRejections, isRouter } from './express.ts'
-import { isPage } from './pages.ts'
 import { isAsync, rejectsAt } from './rejections.ts'
 
 export const unhandledRejection: Rule = {

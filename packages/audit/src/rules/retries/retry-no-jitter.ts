@@ -9,7 +9,7 @@ import type { Call, FileFacts, Place, Value } from '../../facts/facts.ts'
 import { type IndexedFile, type Program, programOf } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { GUARANTEES } from '../guarantees.ts'
-import { isByHand, isPage } from '../promises/pages.ts'
+import { isByHand, isPage } from '../places.ts'
 import { lastName, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { exponentOf, hasChance, isAttempt, isMultiple, partsOf, SLEEP, waitOf } from './delays.ts'
@@ -117,7 +117,7 @@ function* waits(repository: Repository): Iterable<Wait> {
   const program = programOf(repository.facts)
   for (const facts of repository.facts.values()) {
     const file = program.file(facts.file)
-    if (file === undefined || isByHand(facts) || isPage(facts) || !mentions(facts)) continue
+    if (file === undefined || isByHand(facts.file) || isPage(facts) || !mentions(facts)) continue
     const lines = new Set<number>()
     for (const worked of workedOut(file)) {
       if (lines.has(worked.line)) continue

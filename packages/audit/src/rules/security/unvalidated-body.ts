@@ -86,7 +86,7 @@ class Finder {
     for (const call of facts.calls) {
       const fn = file.functionOf(call.block)
       if (fn === -1) continue
-      for (const value of givenTo(call)) {
+      for (const value of [...givenTo(call), ...this.#mixedIn(facts, call)]) {
         const sent = sentIn(facts, fn, value)
         if (sent === undefined) continue
         if (sent.isWhole) yield* this.#whole({ file: facts.file, block: fn }, call, sent.overridden, HOPS_MAX)
@@ -94,6 +94,20 @@ class Finder {
           yield { facts, call, isWhole: false, field: undefined }
       }
     }
+  }
+
+  /** `Person(**data)`: facts say only that something is mixed in. */
+  #mixedIn({ file, language }: FileFacts, { hasSpread, line, endLine, args, named, callee }: Call): readonly Value[] {
+    if (language !== 'python' || !hasSpread || args.length > 0) return []
+    const text = (this.#repository.files.read(file) ?? '')
+      .split('\n')
+      .slice(line - 1, endLine)
+      .join('\n')
+    const found = /\*\*\s*((?:flask\.)?request\.\w+|\w+)(?:\(\))?\s*,?\s*\)/.exec(text)?.[1]
+    const path: Path = { text: found ?? '', isOwn: false, root: 'local' }
+    return found === undefined || callee.text === ''
+      ? []
+      : [{ kind: 'object', entries: named, hasSpread: true, spreads: [{ kind: 'path', path }] }]
   }
 
   *#whole({ file: path }: BlockRef, call: Call, overridden: ReadonlySet<string>, hops: number): Iterable<Written> {
@@ -124,7 +138,9 @@ class Finder {
   }
 
   #isWrite(file: IndexedFile, call: Call): boolean {
-    if (!WRITES.test(lastName(call.callee)) && !call.isNew) return false
+    const name = lastName(call.callee)
+    if (/^(?:insertOne|insertMany|insert_one|insert_many|replace_one)$/.test(name)) return true
+    if (!WRITES.test(name) && !call.isNew && !/^[A-Z]\w*$/.test(name)) return false
     const found = outboundOf(this.#repository).at({ file: file.facts.file, call })
     if (found !== undefined) return found.effect === 'write' && /^(?:postgres|mysql|mongodb)$/.test(found.kind)
     return this.#modelOf(file, call) !== undefined || /(?:^|\.)prisma\.\w+\.\w+$/.test(call.callee.text)
@@ -132,7 +148,10 @@ class Finder {
 
   /** The file that defines the model that is called or made. */
   #modelOf({ facts }: IndexedFile, { callee, block, isNew }: Call): string | undefined {
-    const text = isNew ? callee.text : callee.text.slice(0, Math.max(0, callee.text.lastIndexOf('.')))
+    const text =
+      isNew || /^[A-Z]\w*$/.test(callee.text)
+        ? callee.text
+        : callee.text.slice(0, Math.max(0, callee.text.lastIndexOf('.')))
     const name: Path = { ...callee, text: text.replace(/\.objects$/, '') }
     if (name.text === '') return undefined
     const made = this.#program.created(facts.file, name, block)
@@ -225,12 +244,16 @@ function meantBy(facts: FileFacts, block: number, path: Path): string | undefine
   return inner?.kind === 'path' && BODY.test(inner.path.text) ? [inner.path.text, ...rest].join('.') : undefined
 }
 
-/** A branch asks for something that was sent. */
+/** A branch of the function, or of one around it, asks for something that was sent. */
 function isTested(facts: FileFacts, fn: number): boolean {
-  return contentsOf(facts, fn).blocks.some((block) => {
-    const { kind, test } = facts.blocks[block] ?? {}
-    return kind === 'branch' && test !== undefined && asks(facts, fn, test, 0)
-  })
+  for (let at = fn; at > 0; at = facts.blocks[at]?.parent ?? 0) {
+    const isAsked = contentsOf(facts, at).blocks.some((block) => {
+      const { kind, test } = facts.blocks[block] ?? {}
+      return kind === 'branch' && test !== undefined && asks(facts, at, test, 0)
+    })
+    if (facts.blocks[at]?.kind === 'function' && isAsked) return true
+  }
+  return false
 }
 
 function asks(facts: FileFacts, fn: number, value: Value, depth: number): boolean {
