@@ -132,7 +132,8 @@ class Gathering {
   #decode(path: string, bytes: Uint8Array): FileFacts | undefined {
     try {
       const facts = readCompact(bytes, this.#shared) as FileFacts
-      return facts.file === path && isSound(facts) ? facts : undefined
+      // With the very string that others look it up by: comparing that is comparing an address.
+      return facts.file === path && isSound(facts) ? { ...facts, file: path } : undefined
     } catch {
       return undefined // damaged in the cache: it is read anew
     }

@@ -16,7 +16,7 @@ const AHEAD = 12
 const FILE_MS_MAX = 20_000
 const DEATHS_MAX = 20
 /** A thread's stack is as large as the main one's, twice over: `nesting.ts` was measured on that. */
-const LIMITS = { maxOldGenerationSizeMb: 384, maxYoungGenerationSizeMb: 48, stackSizeMb: 16 }
+const LIMITS = { maxOldGenerationSizeMb: 384, maxYoungGenerationSizeMb: 32, stackSizeMb: 16 }
 
 export interface ThreadData {
   readonly root: string
