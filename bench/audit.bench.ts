@@ -92,7 +92,7 @@ async function speeds(corpus: string): Promise<readonly Result[]> {
   if (existsSync(large)) {
     const lines = (countLines(large, /\.[cm]?[jt]sx?$/) / 1e6).toFixed(2)
     const cold = await rounds(() => audit(large))
-    results.push(timed(`${lines} M lines of TypeScript, cold`, cold, 10_000))
+    results.push(timed(`${lines} M lines of TypeScript, tests included, cold`, cold, 10_000))
     const cache = mkdtempSync(join(tmpdir(), 'ripstop-audit-bench-'))
     await audit(large, cache)
     results.push(timed('the same, warm, nothing changed', await rounds(() => audit(large, cache)), 1_500))

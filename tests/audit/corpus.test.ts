@@ -1,8 +1,8 @@
 // The auditor against the corpus of confirmed findings. The corpus is other people's code and no part of this repository: without RIPSTOP_CORPUS these
 // tests are skipped, and say so.
-//   AC1. Of pairs of rule and file that are judged exhaustively, 95 % of what is named is right and 90 % of what is there is named; of all rows 70 %.
-//   AC2. Where a confirmed negative stands nothing is said.
-//   AC3. The six permanent failure states of the third seed are found, and none where they were mended.
+//   AQ1. Of pairs of rule and file that are judged exhaustively, 95 % of what is named is right and 90 % of what is there is named; of all rows 70 %.
+//   AQ2. Where a confirmed negative stands nothing is said.
+//   AQ3. The six permanent failure states of the third seed are found, and none where they were mended.
 
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -31,7 +31,7 @@ async function spotsIn(tree: string): Promise<readonly Spot[]> {
 }
 
 describe.skipIf(systems === undefined)('the corpus', () => {
-  test('AC1, AC2, AC3: what is confirmed is found, what is not is not said', { timeout: 6 * SCAN_MS }, async () => {
+  test('AQ1, AQ2, AQ3: what is confirmed is found, what is not is not said', { timeout: 6 * SCAN_MS }, async () => {
     const spots = new Map<string, readonly Spot[]>()
     for (const system of systems ?? []) spots.set(nameOf(system), await spotsIn(nameOf(system)))
     const { rows, false: wrong, broken, isExhaustive } = score(systems ?? [], spots)
@@ -47,7 +47,7 @@ describe.skipIf(systems === undefined)('the corpus', () => {
 
   for (const [tree, files] of Object.entries(MENDED))
     test.skipIf(!existsSync(join(folder ?? '', tree)))(
-      `AC3: ${tree} is silent where it was mended`,
+      `AQ3: ${tree} is silent where it was mended`,
       { timeout: SCAN_MS },
       async () => {
         const found = await spotsIn(tree)

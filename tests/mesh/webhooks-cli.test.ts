@@ -130,7 +130,7 @@ test.skipIf(browserProgram === undefined)('the page shows it live, explains it, 
   await page.until(`document.querySelectorAll('.card').length === 1`)
   const event = await publish('order-3')
   await page.until(`/delivered[^]*order\\.paid[^]*Shop/.test(document.querySelector('#deliveries .look').innerText)`)
-  expect(received).toEqual([event])
+  await expect.poll(() => received).toEqual([event])
   await page.evaluate(`document.querySelector('#deliveries .look').click()`)
   await page.until(`document.querySelector('#detail-body').innerText.includes('It was delivered')`)
   await page.press('Escape')

