@@ -6,6 +6,7 @@ import { discardOne, redriveOne } from '../delivery/dead-letter-store.ts'
 import { composeStatement } from '../platform/postgres/statement.ts'
 import { startTestMesh, type TestMesh } from '../testing/mesh.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/postgres.ts'
+import { until } from '../testing/processes.ts'
 import { checkDelivery } from './check-store.ts'
 
 const TENANT = DEFAULT_TENANT_ID
@@ -241,8 +242,10 @@ describe('the orphan check', () => {
 test('OR2: while deliveries are published, sent and redriven every count stays at 0', async () => {
   const endpoints = [await addEndpoint(), await addEndpoint(), await addEndpoint()]
   let isOver = false
+  const found: object[] = []
   const publishing = (async () => {
     for (let round = 0; round < 40; round++) await publish(endpoints, 10)
+    await until('it was looked at often enough', () => found.length > 3)
     isOver = true
   })()
   const working = (async () => {
@@ -265,10 +268,9 @@ test('OR2: while deliveries are published, sent and redriven every count stays a
       await mesh.query(text, values)
     }
   })()
-  const found: object[] = []
   while (!isOver) found.push((await check()).orphans)
   await Promise.all([publishing, working])
-  expect(found.length).toBeGreaterThan(0)
+  expect(found.length).toBeGreaterThan(3)
   expect(found.filter((orphans) => Object.keys(orphans).length > 0)).toEqual([])
   expect(await check()).toMatchObject({ events: 400, deliveries: 1_200, orphans: {} })
 })

@@ -57,6 +57,20 @@ describe.skipIf(program === undefined)('the page in a browser', () => {
     if (PICTURES !== undefined) await page.screenshot(join(PICTURES, `${name}.png`))
   }
 
+  test('a reading whose answer never comes is given up, and the next one is made', async () => {
+    await open()
+    await page.evaluate(`(() => {
+      const [get, timeout] = [window.fetch, AbortSignal.timeout.bind(AbortSignal)]
+      AbortSignal.timeout = () => timeout(50) // not to wait for the page's own patience
+      window.asked = 0
+      window.fetch = (path, init) => {
+        if (!path.startsWith('/v1/endpoints?') || ++window.asked > 1) return get(path, init)
+        return new Promise((_, reject) => init.signal?.addEventListener('abort', () => reject(init.signal.reason)))
+      }
+    })()`)
+    await page.until('window.asked >= 2')
+  })
+
   test('endpoints are told with state, backlog, last success and since when they fail, those in trouble first', async () => {
     await open()
     await page.until(`!document.querySelector('#endpoints').innerText.includes('…\\n')`)

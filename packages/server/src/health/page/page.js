@@ -1,9 +1,8 @@
 // The mesh page: the graph, its links and what happens to them.
 
-const { $, el, svg, span, setState, single, follow } = globalThis.ui
+const { $, el, svg, span, setState, single, ask, follow } = globalThis.ui
 const HISTORY_MS = 10 * 60000
 const TRANSITIONS_KEPT = 32 // by a link
-const ANSWER_WITHIN_MS = 5000 // `refresh` waits for the one before: without it a lost answer would be the last
 let key = sessionStorage.getItem('ripstop.key') || ''
 let graph,
   offsetMs = 0
@@ -12,7 +11,7 @@ const headers = () => (key ? { authorization: `Bearer ${key}` } : {})
 const isUp = (state) => state === 'up' || state === 'degraded'
 
 async function readGraph() {
-  const response = await fetch('/v1/mesh/graph', { headers: headers(), signal: AbortSignal.timeout(ANSWER_WITHIN_MS) })
+  const response = await ask('/v1/mesh/graph', { headers: headers() })
   if (response.status === 401 || response.status === 403) return askForKey()
   if (!response.ok) throw new Error(`the mesh answered ${response.status}`)
   graph = (await response.json()).data

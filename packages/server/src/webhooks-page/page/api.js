@@ -1,7 +1,7 @@
 // How the page asks the API, and how its buttons do. The API key that is typed in stays in memory: it is gone with the page.
 
 globalThis.mesh = (() => {
-  const { $, el } = globalThis.ui
+  const { $, el, ask: askMesh } = globalThis.ui
   const TYPES_MAX = 2000
   const ASKING_MAX = 12
   let key = ''
@@ -11,7 +11,7 @@ globalThis.mesh = (() => {
     const more = method === 'GET' ? {} : { 'idempotency-key': newKey() }
     const json = body ? { 'content-type': 'application/json' } : {}
     const init = { method, headers: { ...headers(), ...more, ...json } }
-    const response = await fetch(path, body ? { ...init, body: JSON.stringify(body) } : init)
+    const response = await askMesh(path, body ? { ...init, body: JSON.stringify(body) } : init)
     const answer = await response.json()
     if (response.ok) return answer
     const error = new Error(answer.error?.message ?? `the mesh answered ${response.status}`)

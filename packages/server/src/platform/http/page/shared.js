@@ -1,6 +1,7 @@
 // What the pages share. They read what everybody can read and write text only, never markup.
 
 globalThis.ui = (() => {
+  const ANSWER_WITHIN_MS = 10000
   const $ = (id) => document.getElementById(id)
 
   function fill(made, className, content) {
@@ -45,6 +46,11 @@ globalThis.ui = (() => {
     }
   }
 
+  /** fetch that gives up: `single` waits for the reading before, so one whose answer never comes would be the last. */
+  function ask(path, init) {
+    return fetch(path, { ...init, signal: AbortSignal.timeout(ANSWER_WITHIN_MS) })
+  }
+
   /** fetch, because EventSource can't send a key. Comes back by itself, and misses nothing. Gives what ends it. */
   function follow({ path, headers, hear, refused, lost }) {
     const ending = new AbortController()
@@ -80,5 +86,5 @@ globalThis.ui = (() => {
     return () => ending.abort()
   }
 
-  return { $, el, svg, span, setState, single, follow }
+  return { $, el, svg, span, setState, single, ask, follow }
 })()
