@@ -205,8 +205,9 @@ describe('on real sockets', () => {
   test('slicer and slow_drip deliver everything in small pieces', async () => {
     await using server = await startServer()
     await using proxy = await startFaultProxy({ upstream: server.address })
-    await proxy.add({ type: 'slicer', attributes: { average_size: 5, delay: 1_000 } })
-    await proxy.add({ type: 'slow_drip', stream: 'upstream', attributes: { bytes: 9, every_ms: 5 } })
+    // Far enough apart that a busy receiver does not read them as one.
+    await proxy.add({ type: 'slicer', attributes: { average_size: 5, delay: 40_000 } })
+    await proxy.add({ type: 'slow_drip', stream: 'upstream', attributes: { bytes: 9, every_ms: 80 } })
     const client = await dial(proxy)
     const text = 'the quick brown fox jumps over the lazy dog'
     client.socket.write(text)

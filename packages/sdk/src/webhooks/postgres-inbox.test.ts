@@ -100,8 +100,10 @@ describe('once', () => {
     const broken = async (tx: PoolClient) => {
       await write('a')(tx)
       const { rows } = await tx.query('select pg_backend_pid() as pid')
+      // Heard from before it is killed: its end can come ahead of the answer to the kill.
+      const ended = new Promise((resolve) => (tx as unknown as NodeJS.EventEmitter).once('end', resolve))
       await pool.query('select pg_terminate_backend($1)', [rows[0].pid])
-      await new Promise((resolve) => (tx as unknown as NodeJS.EventEmitter).once('end', resolve))
+      await ended
     }
     await expect(inbox.once('a', broken)).rejects.toThrow()
     expect(await inbox.once('a', write('a'))).toBe('applied')
