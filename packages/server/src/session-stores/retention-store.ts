@@ -28,6 +28,16 @@ export function expireSessions(afterMs: number, batch: number): Omit<Part, 'name
   return { text, values: [afterMs, batch] }
 }
 
+/** Forks that were found longer ago than `afterMs`: who was told of them had as long to look. */
+export function expireForks(afterMs: number, batch: number): Omit<Part, 'name'> {
+  const text = `
+    delete from ripstop.session_forks where ctid = any (array(
+      select ctid from ripstop.session_forks
+      where found_at < now() - $1::float8 * interval '1 ms' and exists (select from held) limit $2))
+    returning 1 as deleted`
+  return { text, values: [afterMs, batch] }
+}
+
 /** All but the newest `kept`: nobody asks further back which outages there were. */
 export function expireEpochs(kept: number, batch: number): Omit<Part, 'name'> {
   const text = `

@@ -35,7 +35,7 @@ async function addSession(number: number, ended: string, deleted: string): Promi
   await mesh.query(log, [idOf(number)])
 }
 
-test('sessions that ended or were deleted go with their logs when their time is over; the others stay, and the newest epochs', async () => {
+test('sessions that ended or were deleted go with their logs when their time is over, and so do forks; the others stay, and the newest epochs', async () => {
   await addSession(1, '11 days', '')
   await addSession(2, '', '11 days')
   await addSession(3, '20 days', '9 days') // its retention begins when it was deleted
@@ -45,10 +45,16 @@ test('sessions that ended or were deleted go with their logs when their time is 
     `insert into ripstop.session_epochs (epoch, mode, since_ms, until_ms, reason)
      select epoch, 'postgres', 0, 0, 'test' from generate_series(1, 1350) as epoch`,
   )
+  await mesh.query(
+    `insert into ripstop.session_forks (tenant_id, session_id, epoch, version, kept_hash, other_hash, other_text, found_at)
+     select $1, $1, 1, number, '', '', '', now() - number * interval '1 day' from generate_series(1, 15) as number`,
+    [idOf(1)],
+  )
   const tasks = createSessionsUpkeep({ endedMs: 10 * DAY_MS }).map((task) => ({ ...task, everyMs: 20 }))
   await using _ = startUpkeep({ ...mesh, tasks, batchMax: 7 })
   await until('both are gone', async () => (await count('sessions')) === 3)
   await until('old epochs are gone', async () => (await count('session_epochs')) === 1_000)
+  await until('old forks are gone', async () => (await count('session_forks')) === 9)
   expect(await count('session_log')).toBe(90)
   const [oldest] = await mesh.query<{ epoch: number }>('select min(epoch)::int as epoch from ripstop.session_epochs')
   expect(oldest?.epoch).toBe(351)

@@ -1,12 +1,12 @@
 import type { Part } from '#platform/postgres'
-import { expireEpochs, expireLogs, expireSessions } from './retention-store.ts'
+import { expireEpochs, expireForks, expireLogs, expireSessions } from './retention-store.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 const EPOCHS_KEPT = 1_000
 
 export interface SessionsRetention {
-  /** Sessions that ended or were deleted, and their logs. While they are kept their ids are taken. */
+  /** Sessions that ended or were deleted, their logs, and forks of any. While sessions are kept their ids are taken. */
   readonly endedMs?: number
 }
 
@@ -21,6 +21,7 @@ export function createSessionsUpkeep({ endedMs = 30 * DAY_MS }: SessionsRetentio
   return [
     { name: 'session-logs', everyMs: HOUR_MS, batch: (most) => expireLogs(endedMs, most) },
     { name: 'sessions', everyMs: HOUR_MS, batch: (most) => expireSessions(endedMs, most) },
+    { name: 'session-forks', everyMs: DAY_MS, batch: (most) => expireForks(endedMs, most) },
     { name: 'session-epochs', everyMs: DAY_MS, batch: (most) => expireEpochs(EPOCHS_KEPT, most) },
   ]
 }
