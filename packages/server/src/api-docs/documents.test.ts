@@ -45,6 +45,9 @@ describe('published documents', () => {
     }
     expect(paths['/v1/keys']?.post?.description).toBe('Needs the scope keys:write.')
     expect(paths['/v1/keys']?.post?.parameters.map(({ name }) => name)).toEqual(['Idempotency-Key'])
+    const switching = paths['/v1/sessions/{session_id}/switch']?.post
+    expect(switching?.parameters.map(({ name }) => name)).toEqual(['session_id', 'Idempotency-Key', 'If-Match'])
+    expect(switching?.responses[200]?.headers).toHaveProperty('ETag')
     expect(Object.keys(paths)).toEqual(
       expect.arrayContaining(['/v1/keys/{key_id}', '/v1/tenants', '/v1/audit', '/v1/mesh/graph', '/v1/mesh/events']),
     )

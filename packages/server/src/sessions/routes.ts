@@ -72,6 +72,7 @@ function createCreateRoute(deps: SessionRoutesDeps): Route {
     scopes: ['sessions:write'],
     body: createSessionSchema,
     bodyBytesMax: CREATE_BYTES_MAX,
+    eTag: 'told',
     response: dataOf(sessionSchema),
     status: 201,
     handle: async (request) => {
@@ -97,6 +98,7 @@ function createReadRoute(deps: SessionRoutesDeps): Route {
     path: '/v1/sessions/{session_id}',
     summary: 'Read a session',
     scopes: ['sessions:read'],
+    eTag: 'told',
     params: sessionParams,
     response: dataOf(sessionSchema),
     handle: async (request) => {
@@ -150,6 +152,7 @@ async function runCommand(
 function createStartRoute(deps: SessionRoutesDeps): Route {
   return route({
     ...commandShape('start', 'Start a session'),
+    eTag: 'matched',
     body: startSessionSchema,
     response: dataOf(sessionSchema),
     handle: async (request) => {
@@ -170,6 +173,7 @@ function createStartRoute(deps: SessionRoutesDeps): Route {
 function createSwitchRoute(deps: SessionRoutesDeps): Route {
   return route({
     ...commandShape('switch', 'End the turn: the next participant has it'),
+    eTag: 'matched',
     body: switchSessionSchema,
     response: dataOf(switchedSessionSchema),
     handle: async (request) => {
@@ -197,6 +201,7 @@ function createPlainRoute(
 ): Route {
   return route({
     ...commandShape(kind, summary),
+    eTag: 'matched',
     body: sessionCommandSchema,
     response: dataOf(sessionSchema),
     handle: async (request) => {
@@ -209,6 +214,7 @@ function createPlainRoute(
 function createAdjustRoute(deps: SessionRoutesDeps): Route {
   return route({
     ...commandShape('adjust', "Give a participant's clock time, or take some"),
+    eTag: 'matched',
     body: adjustSessionSchema,
     response: dataOf(sessionSchema),
     handle: async (request) => {

@@ -25,7 +25,13 @@ export interface Operation {
   readonly security: readonly Readonly<Record<string, readonly string[]>>[]
   readonly parameters: readonly Parameter[]
   readonly requestBody?: { readonly required: boolean; readonly content: Content }
-  readonly responses: Readonly<Record<string, { readonly description: string; readonly content?: Content }>>
+  readonly responses: Readonly<Record<string, Response>>
+}
+
+interface Response {
+  readonly description: string
+  readonly headers?: Readonly<Record<string, { readonly description: string; readonly schema: JsonSchema }>>
+  readonly content?: Content
 }
 
 export interface OpenApi {
@@ -69,11 +75,12 @@ export function createOpenApi(routes: readonly Route[], version: string): OpenAp
 type Convert = (schema: z.ZodType, io: 'input' | 'output') => JsonSchema
 
 function createOperation(route: Route, convert: Convert, failure: JsonSchema): Operation {
-  const { method, path, scopes, body, takes, deprecated } = route
+  const { method, path, scopes, body, takes, deprecated, eTag } = route
   const parameters = [
     ...parametersOf('path', route.params, convert),
     ...parametersOf('query', route.query, convert),
     ...(method === 'POST' ? [IDEMPOTENCY_PARAMETER] : []),
+    ...(eTag === 'matched' ? [IF_MATCH_PARAMETER] : []),
   ]
   const description = [
     ...(scopes !== 'public' && scopes.length > 0 ? [`Needs the scope ${scopes.join(' and ')}.`] : []),
@@ -111,14 +118,27 @@ const IDEMPOTENCY_PARAMETER: Parameter = {
   schema: { type: 'string', minLength: 1, maxLength: 255 },
 }
 
+const IF_MATCH_PARAMETER: Parameter = {
+  name: 'If-Match',
+  in: 'header',
+  required: false,
+  description: 'An `ETag` that was told before: anything newer is answered 409 `CONFLICT`, with what is there now.',
+  schema: { type: 'string' },
+}
+
+const E_TAG_HEADERS: NonNullable<Response['headers']> = {
+  ETag: { description: 'The version of what is answered.', schema: { type: 'string' } },
+}
+
 function responsesOf(route: Route, convert: Convert, failure: JsonSchema): Operation['responses'] {
-  const { response } = route
+  const { response, eTag } = route
+  const headers = eTag === undefined ? {} : { headers: E_TAG_HEADERS }
   const content: Content =
     typeof response === 'string' ? { [response]: { schema: { type: 'string' } } } : json(convert(response, 'output'))
-  const responses: Record<string, { description: string; content?: Content }> = {}
+  const responses: Record<string, Response> = {}
   for (const status of [route.status ?? 200, ...(route.otherStatuses ?? [])]) {
     const description = status < 400 ? 'Done.' : 'The same, with bad news.'
-    responses[status] = status === 204 ? { description } : { description, content }
+    responses[status] = status === 204 ? { description } : { description, ...headers, content }
   }
   responses.default = { description: 'A failure.', content: json(failure) }
   return responses

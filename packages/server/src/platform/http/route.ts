@@ -81,6 +81,8 @@ interface RouteShape {
   /** Statuses beside `status` that have the same body. */
   readonly otherStatuses?: readonly number[]
   readonly deprecated?: Deprecation
+  /** `told`: the answer has an ETag; `matched`: and If-Match lets the request pass only where it is still that. */
+  readonly eTag?: 'told' | 'matched'
   /** Instead of the server's own limit. */
   readonly bodyBytesMax?: number
   /** `raw`: a body of any type, which is not looked into before the handler does; without it JSON, as `body` says. */
