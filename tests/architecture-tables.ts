@@ -23,7 +23,13 @@ export const IMPORTS: readonly (readonly [area: RegExp, allowed: readonly string
   [
     /^packages\/server\//,
     ['node:', '@ripstop/kernel', '@ripstop/kernel/postgres', '@ripstop/kernel/redis', '@ripstop/kernel/http']
-      .concat(['@ripstop/kernel/websocket', '@ripstop/protocol', '@ripstop/faults', '@ripstop/audit'])
+      .concat([
+        '@ripstop/kernel/websocket',
+        '@ripstop/protocol',
+        '@ripstop/faults',
+        '@ripstop/audit',
+        '@ripstop/audit/codes',
+      ])
       .concat(['@ripstop/protocol/sessions', '@ripstop/protocol/time-sync'])
       .concat(['fastify', 'ioredis', 'pg', 'pino', 'undici', 'ws', 'yaml', 'zod'])
       .concat(['ajv', 'ajv/dist/2020.js', 're2js', 'ajv-formats/dist/formats.js'])

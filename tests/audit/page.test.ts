@@ -1,4 +1,7 @@
-// The report's page in a real browser. RIPSTOP_SCREENSHOTS names a folder for pictures of it, for people to look at.
+// The report's page in a real browser.
+//   RW9. On 1440 by 900 the first screen holds the grade, the counts, the top risks with what to do, the phases of the plan and what is said of service levels.
+//   RW10. The page itself never scrolls sideways, texts of the picture stay in their boxes, and what is small or dim can be read (4.5 to 1) in light and dark.
+// RIPSTOP_SCREENSHOTS names a folder for pictures of it, for people to look at.
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -36,6 +39,34 @@ export async function bill() {
 export async function ask() { return axios.get('http://billing/y') }
 `,
 }
+
+/** Names of the picture that leave their box. */
+const TOO_WIDE = `[...document.querySelectorAll('.node')].flatMap((node) => {
+  const box = node.querySelector('.box').getBBox()
+  return [...node.querySelectorAll(':scope > text')].filter((text) => text.getBBox().x + text.getBBox().width > box.x + box.width).map((text) => text.textContent)
+})`
+
+/** Texts whose colour is too near that of what they stand on (WCAG 2.2, 1.4.3). */
+const TOO_FAINT = `(() => {
+  const canvas = Object.assign(document.createElement('canvas'), { width: 1, height: 1 }).getContext('2d', { willReadFrequently: true })
+  const light = (colour) => {
+    canvas.fillStyle = colour
+    canvas.fillRect(0, 0, 1, 1)
+    const [r, g, b] = [...canvas.getImageData(0, 0, 1, 1).data].map((byte) => (byte / 255 <= 0.04045 ? byte / 255 / 12.92 : ((byte / 255 + 0.055) / 1.055) ** 2.4))
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+  }
+  const under = (one) => {
+    const colour = one === null ? 'Canvas' : getComputedStyle(one).backgroundColor
+    return colour === 'rgba(0, 0, 0, 0)' ? under(one.parentElement) : colour
+  }
+  const faint = new Set()
+  for (const one of document.querySelectorAll('main *:not(svg *), nav a')) {
+    if (![...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim() !== '')) continue
+    const [a, b] = [light(getComputedStyle(one).color), light(under(one))].sort((x, y) => y - x)
+    if ((a + 0.05) / (b + 0.05) < 4.5) faint.add(one.tagName + '.' + one.className)
+  }
+  return [...faint]
+})()`
 
 describe.skipIf(program === undefined)('the page of a report', () => {
   let browser: Browser
@@ -130,6 +161,86 @@ describe.skipIf(program === undefined)('the page of a report', () => {
     expect(await ask(closed)).toBe(0)
     await ask(`dispatchEvent(new Event('afterprint'))`)
     expect(await ask(closed)).toBe(before)
+  })
+
+  test('RW9: the first screen holds what an executive needs', async () => {
+    await page.show({ width: 1440, height: 900, scheme: 'light' })
+    await open()
+    for (const selector of ['.grade', '.tiles', '.risk:last-child', '#phases tbody tr:last-child', '#levels .lead']) {
+      const bottom = await ask<number>(
+        `document.querySelector(${JSON.stringify(selector)}).getBoundingClientRect().bottom`,
+      )
+      expect([selector, bottom > 0 && bottom <= 900]).toEqual([selector, true])
+    }
+    expect(await ask(`document.querySelector('#levels .lead').textContent`)).toContain('not measurable here')
+    expect(
+      await ask(`[...document.querySelectorAll('.risk p b')].every((one) => /^P[0-3]$/.test(one.textContent))`),
+    ).toBe(true)
+  })
+
+  test('RW10: no window is too narrow, no name too wide, and no colour too faint', async () => {
+    const names = Array.from({ length: 40 }, (_, index) => `a-service-with-wide-names-of-${index}-WWWWWW`)
+    const crowd = names.map(
+      (name, index) => `  ${name}: { image: 'x:1', depends_on: [${names[(index * 7 + 3) % 12]}] }\n`,
+    )
+    scanned = await scan(createFolder({ ...SYSTEM, 'compose.yml': `services:\n${crowd.join('')}` }), {
+      clock: systemClock,
+      threads: 1,
+    })
+    for (const scheme of ['light', 'dark'] as const) {
+      for (const width of [390, 1280, 1440]) {
+        await page.show({ width, height: 900, scheme })
+        await open()
+        expect([width, await ask('document.documentElement.scrollWidth <= innerWidth')]).toEqual([width, true])
+      }
+      expect(await ask(TOO_WIDE)).toEqual([])
+      expect(await ask(TOO_FAINT)).toEqual([])
+    }
+  })
+
+  test('arrows walk the picture, a slash goes to the search, and filters that nothing fits say so', async () => {
+    await open()
+    const press = (key: string): Promise<void> =>
+      ask(
+        `document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: ${JSON.stringify(key)}, bubbles: true }))`,
+      )
+    const focused = (): Promise<string> =>
+      ask(`document.activeElement.dataset.name ?? document.activeElement.dataset.by`)
+    await focus('db')
+    await press('ArrowRight')
+    const next = await focused()
+    await press('ArrowLeft')
+    expect([next !== 'db', await focused()]).toEqual([true, 'db'])
+    await press('/')
+    expect(await focused()).toBe('text')
+    const isSaid = (): Promise<boolean> => ask(`!document.getElementById('none').hidden`)
+    expect(await isSaid()).toBe(false)
+    await set('text', 'no such thing')
+    expect(await isSaid()).toBe(true)
+  })
+
+  test('a long matrix is folded, and choosing a component opens what is its own', async () => {
+    const services = Array.from(
+      { length: 24 },
+      (_, index) =>
+        `  s${index}: { image: 'x:1', depends_on: [db${index}, hub] }\n  db${index}: { image: 'postgres:16' }\n`,
+    )
+    scanned = await scan(createFolder({ 'compose.yml': `services:\n  hub: { image: 'x:1' }\n${services.join('')}` }), {
+      clock: systemClock,
+      threads: 1,
+    })
+    await open()
+    const shownRows = (): Promise<number> =>
+      ask(`[...document.querySelectorAll('#matrix tr[data-component]')].filter((row) => row.checkVisibility()).length`)
+    const folded = await shownRows()
+    const [all, last] = await ask<[number, string]>(
+      `((rows) => [rows.length, rows.at(-1).dataset.component.split('|')[0]])([...document.querySelectorAll('#matrix tr[data-component]')])`,
+    )
+    expect([folded < all, folded >= 10]).toEqual([true, true])
+    await focus(last)
+    await page.press('Enter')
+    expect(await shownRows()).toBeGreaterThan(0)
+    expect(await ask(`document.querySelector('#matrix details').open`)).toBe(true)
   })
 
   test('RE13: hostile text is text in the browser too', async () => {

@@ -8,6 +8,7 @@ import { readIdentity } from './cache/identity.ts'
 import { openFacts } from './cache/kept-facts.ts'
 import { findReport, keepReport } from './cache/kept-report.ts'
 import { buildReport } from './reports/build.ts'
+import { brokenIn } from './reports/coverage.ts'
 import type { Report } from './reports/report.ts'
 import { readBytes } from './repository/read-file.ts'
 import { WALK_LIMITS, type Walked, walk } from './repository/walk.ts'
@@ -62,7 +63,7 @@ async function auditKept(walked: Walked, key: string, folder: CacheFolder, optio
   const reads = new Map<string, string | undefined>()
   const report = await auditWalked(walked, { ...options, kept }, reads)
   kept.close()
-  const isWhole = report.coverage.brokenRules.length === 0
+  const isWhole = brokenIn(report.coverage).length === 0
   if (isWhole) keepReport(folder, key, identity.report, walked, reads, report)
   return { report, isFromCache: false }
 }

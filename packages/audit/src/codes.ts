@@ -10,6 +10,16 @@ const AUDIT_CODES = {
     retry: false,
     fix: 'Name a folder or a file that exists and that may be read; nothing was audited.',
   },
+  AUDIT_OUT_UNWRITABLE: {
+    http: 500,
+    retry: false,
+    fix: 'Name a place for `--out` where this user may write; nothing was audited.',
+  },
+  AUDIT_INPUT_UNREADABLE: {
+    http: 404,
+    retry: false,
+    fix: 'Name a file that exists, that this user may read and that is no larger than the message says.',
+  },
   AUDIT_MESH_UNREADABLE: {
     http: 502,
     retry: true,

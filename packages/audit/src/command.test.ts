@@ -1,9 +1,10 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { systemClock } from '@ripstop/kernel'
 import { describe, expect, test } from 'vitest'
 import { runCommand } from './command.ts'
 import { createFolder } from './folder.fixture.ts'
+import { createIo, type Io } from './io.ts'
 
 interface Ran {
   readonly code: number
@@ -11,20 +12,26 @@ interface Ran {
   readonly said: string
 }
 
-async function run(...args: readonly string[]): Promise<Ran> {
+function run(...args: readonly string[]): Promise<Ran> {
+  return runOn({}, ...args)
+}
+
+async function runOn(
+  { columns, isWatched = false, env = {} }: Partial<Pick<Io, 'columns' | 'isWatched' | 'env'>>,
+  ...args: readonly string[]
+): Promise<Ran> {
   const out: string[] = []
   const said: string[] = []
-  const code = await runCommand(args, {
-    clock: { ...systemClock, wallMs: () => Date.parse('2026-11-22T12:00:00Z') },
+  const io = createIo({
     program: 'ripstop-audit',
-    version: '1.2.3',
-    env: {},
-    isWatched: false,
+    env,
+    isWatched,
+    columns,
     out: (text) => void out.push(text),
     say: (text) => void said.push(text),
-    readText: (path) => readFileSync(path, 'utf8'),
-    writeText: (path, text) => writeFileSync(path, text),
   })
+  const clock = { ...systemClock, wallMs: () => Date.parse('2026-11-22T12:00:00Z') }
+  const code = await runCommand(args, { ...io, clock, version: '1.2.3' })
   return { code, out: out.join(''), said: said.join('') }
 }
 
@@ -94,6 +101,35 @@ describe('auditing', () => {
     ])
   })
 
+  test('RW3: without --format the ending of --out says which; a folder gets `audit` in it, and is made', async () => {
+    const root = createFolder({ 'src/a.ts': TORN, 'out/': '' })
+    const head = (path: string): string => readFileSync(join(root, path), 'utf8').slice(0, 9)
+    await run(root, '--out', join(root, 'out/page.html'))
+    await run(root, '--out', join(root, 'out'))
+    await run(root, '--format', 'md,sarif', '--out', `${join(root, 'new/deep')}/`)
+    expect(['out/page.html', 'out/audit.md', 'new/deep/audit.md', 'new/deep/audit.sarif'].map(head)).toEqual([
+      '<!doctype',
+      '# Audit o',
+      '# Audit o',
+      '{\n "$sche',
+    ])
+  })
+
+  test('RW3: where no report can be written nothing is audited, and it is said why', async () => {
+    const root = createFolder({ 'src/a.ts': TORN })
+    expect(await run(root, '--out', join(root, 'src/a.ts/report.md'))).toEqual({
+      code: 2,
+      out: '',
+      said: expect.stringMatching(
+        /^AUDIT_OUT_UNWRITABLE: \S+ can't be written: a file stands where a folder should be\n/,
+      ),
+    })
+    expect(await run(root, '--baseline', join(root, 'none.json'))).toMatchObject({
+      code: 2,
+      said: expect.stringContaining('AUDIT_INPUT_UNREADABLE'),
+    })
+  })
+
   test('AX2: with a baseline only what is new or worse counts', async () => {
     const root = createFolder({ 'src/a.ts': TORN, 'kept/': '' })
     const baseline = join(root, 'kept/base.json')
@@ -134,6 +170,68 @@ describe('auditing', () => {
   })
 })
 
+test.skipIf(process.getuid?.() === 0)(
+  'RW3: a folder that this user may not write is told before the work',
+  async () => {
+    const root = createFolder({ 'src/a.ts': TORN, 'closed/': '' })
+    chmodSync(join(root, 'closed'), 0o500)
+    const { code, said } = await run(root, '--out', join(root, 'closed/report.md'))
+    chmodSync(join(root, 'closed'), 0o700)
+    expect([code, said]).toEqual([
+      2,
+      expect.stringMatching(/^AUDIT_OUT_UNWRITABLE: \S+ can't be written: this user may not\n/),
+    ])
+  },
+)
+
+describe('at a terminal', () => {
+  const BACK = '\u001b[0m'
+
+  test('RW1, RW3: the grade, the worst with place and remedy, and the page in the cache; no document', async () => {
+    const root = createFolder({ 'src/a.ts': TORN, 'cache/': '' })
+    const { code, out, said } = await runOn({ columns: 200, env: { HOME: root } }, root)
+    const page = join(root, '.cache/ripstop/pages', `${basename(root)}.html`)
+    const lines = said.split('\n')
+    expect([code, out]).toEqual([1, ''])
+    expect(lines[0]).toBe('grade B: 1 strong (1 medium), 0 for review (static)')
+    expect(lines[1]).toMatch(/^1 medium src\/a\.ts:4: An error is caught and vanishes\. Do: \S/)
+    expect(lines.slice(2)).toEqual([`page: ${page}`, ''])
+    expect(readFileSync(page, 'utf8').slice(0, 9)).toBe('<!doctype')
+    const uncached = await runOn({ columns: 200, env: { HOME: root } }, root, '--no-cache')
+    expect(uncached.said.split('\n').at(-2)).toBe('for the page: --format html --out FILE')
+  })
+
+  test('RW1: no line is wider than the terminal, and what the repository holds moves no cursor', async () => {
+    const root = createFolder({
+      'src/\u001b[31m \u202Eodd.ts': TORN,
+      'src/b.ts': TORN,
+      '\u001b[2Jb.go': 'package main',
+    })
+    const { said } = await runOn({ columns: 60 }, root, '--no-cache')
+    expect(Math.max(...said.split('\n').map((line) => line.length))).toBeLessThan(60)
+    expect(said.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Bidi_Control}]/u)
+    expect(
+      (await runOn({ columns: 60 }, 'explain', 'lost-update')).out.replaceAll(/^(\$ |source: ).*/gm, ''),
+    ).not.toMatch(/.{61}/)
+    expect((await runOn({ columns: 60 }, 'explain')).out).not.toMatch(/.{61}/)
+    expect((await runOn({ columns: 60 }, '--help')).out).not.toMatch(/.{61}/)
+    expect((await runOn({ columns: 60 }, '--help')).out).toMatch(/^ {2}--format {4}one or more/m)
+  })
+
+  test('RW2: colour is for a terminal that has not asked for none, and without it the words are the same', async () => {
+    const root = createFolder({ 'src/a.ts': TORN })
+    const said = async (isWatched: boolean, env = {}): Promise<string> => {
+      const ran = await runOn({ isWatched, columns: 100, env }, root, '--no-cache')
+      return ran.said.slice(ran.said.lastIndexOf('\u001b[2K') + 1).replace(/^\[2K/, '')
+    }
+    const plain = await said(false)
+    const painted = await said(true)
+    expect(painted).toContain(`\u001b[33m1 medium${BACK}`)
+    expect(painted.replaceAll(/\p{Cc}\[\d+m/gu, '')).toBe(plain)
+    for (const env of [{ NO_COLOR: '1' }, { TERM: 'dumb' }]) expect(await said(true, env)).toBe(plain)
+  })
+})
+
 describe('arguments', () => {
   test.each([
     [[], 'name the folder'],
@@ -142,10 +240,16 @@ describe('arguments', () => {
     [['a', '--format', 'pdf'], 'pdf is no format'],
     [['a', '--out'], '--out needs a value'],
     [['diff', 'a'], 'diff takes two'],
-    [['explain', 'no-such-rule'], 'no rule is called no-such-rule'],
+    [['explain', 'no-such-rule'], 'no rule is called no-such-rule; `explain`'],
+    [['explain', 'lost-updte'], 'no rule is called lost-updte (did you mean lost-update?)'],
+    [['explain', 'swallowed-errror'], '(did you mean swallowed-error?)'],
+    [['a', '--formt', 'md'], '--formt is no option (did you mean --format?)'],
   ])('AX5, AX2: %j is refused with %j', async (args, problem) => {
     expect(await run(...args)).toMatchObject({ code: 2, out: '', said: expect.stringContaining(`AUDIT_USAGE: `) })
-    expect((await run(...args)).said).toContain(problem)
+    const { said } = await run(...args)
+    expect(said).toContain(problem)
+    // All of the usage is for who has said nothing; a slip has one line to read.
+    expect(said.split('\n').length > 5).toBe(args.length === 0)
   })
 
   test('AX2: a folder that is not there, and a baseline that is none, are 2', async () => {

@@ -9,6 +9,7 @@ const io = createIo({
   program: 'ripstop-audit',
   env: process.env,
   isWatched: process.stderr.isTTY === true,
+  columns: process.stdout.isTTY ? process.stdout.columns : undefined,
   out: (text) => void chunks.push(text),
   say: (text) => void process.stderr.write(text),
 })

@@ -33,6 +33,7 @@ const terminal: Terminal = {
   error: (said) => void process.stderr.write(said),
   input: () => text(process.stdin),
   isWatched: process.stderr.isTTY === true,
+  columns: process.stdout.isTTY ? process.stdout.columns : undefined,
   stopped: createFirstSignal(),
 }
 process.exitCode = await main()

@@ -4,6 +4,8 @@ import type { Assignment, Block, Call, ClassFacts, EnvRead, Exit, FileFacts, Imp
 
 /** Texts of source that are kept are cut to this. */
 export const TEXT_MAX = 200
+/** What strings say is cut to this, so that what is asked of them ends soon. */
+export const STRING_MAX = 4_000
 
 export type Growing<T> = { -readonly [K in keyof T]: T[K] }
 

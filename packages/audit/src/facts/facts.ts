@@ -51,8 +51,8 @@ export interface FunctionFacts {
   readonly kind: 'function' | 'method' | 'constructor' | 'getter' | 'setter' | 'arrow' | 'lambda'
   readonly isStatic: boolean
   readonly params: readonly string[]
-  /** What the parameters were annotated as, if that is imported; null: nothing, or no name. Absent: none is. */
-  readonly types?: readonly (Path | null)[]
+  /** What the parameters were annotated as, if that is imported or of the module; null: nothing, or no name. Absent: none is. */
+  readonly types?: readonly (TypeName | null)[]
   /** Decorators as calls are written: `app.get('/x')`, `Cron('* * * * *')`. */
   readonly decorators: readonly Call[]
 }
@@ -63,6 +63,11 @@ export interface Path {
   readonly isOwn: boolean
   /** Of the outermost name: `import:axios`, `import:axios#get`, `import:./redis#client`, `param`, `local`, `global`, or '' where unknown. */
   readonly root: string
+}
+
+/** What something was annotated as. `of`: the first argument of a generic, `User` of `Repository<User>`. */
+export interface TypeName extends Path {
+  readonly of?: string
 }
 
 /** An expression, as far as rules need it. Texts are cut at 200 characters. */
@@ -114,8 +119,8 @@ export interface Assignment extends Place {
   readonly value: Value
   /** `const`, `let`, class field, parameter default: it comes into being here. */
   readonly isDeclaration: boolean
-  /** Class fields: what they were annotated as, if that is imported. */
-  readonly type?: Path
+  /** Class fields, also those that a constructor's parameters declare: what they were annotated as, if that is imported or of the module. */
+  readonly type?: TypeName
 }
 
 export interface Exit extends Place {

@@ -93,7 +93,7 @@ function finish(groups: readonly Group[], repository: Repository): readonly Find
       component: first.component,
       link: first.link,
       evidence: discoveries.flatMap(({ evidence }) => evidence),
-      reproduction: first.reproduction,
+      reproduction: undefined,
       remedies: meta.remedies,
       owner: loc === undefined ? undefined : ownersOf(loc.file),
       suppressed,

@@ -51,9 +51,15 @@ export function readSuppressions(files: FileIndex, wallMs: number): Suppressions
   }
   const entries = readFile(files, wallMs, tell)
   const used = new Set<number>()
+  // What a rule finds comes file by file: one that has thousands of places is cut into lines once.
+  let last: { readonly file: string; readonly lines: readonly string[] | undefined } | undefined
+  const linesOf = (file: string): readonly string[] | undefined => {
+    if (last?.file !== file) last = { file, lines: files.read(file)?.split('\n') }
+    return last.lines
+  }
   return {
     find: (rule, file, line) => {
-      const inline = findComment(files, rule, file, line, wallMs, tell)
+      const inline = findComment(linesOf(file), rule, file, line, wallMs, tell)
       if (inline !== undefined) return inline
       const entry = entries.find((entry) => entry.rule === rule && isWithin(entry.pattern, file))
       if (entry !== undefined) used.add(entry.index)
@@ -70,19 +76,18 @@ export function readSuppressions(files: FileIndex, wallMs: number): Suppressions
 type Tell = (file: string, line: number, problem: string) => undefined
 
 function findComment(
-  files: FileIndex,
+  lines: readonly string[] | undefined,
   rule: string,
   file: string,
   line: number,
   wallMs: number,
   tell: Tell,
 ): Suppressed | undefined {
-  const lines = files.read(file)?.split('\n')
   if (lines === undefined) return undefined
   for (let at = line; at >= 1 && at > line - COMMENT_LINES_MAX; at--) {
     const text = lines[at - 1] ?? ''
     if (at !== line && !COMMENT_LINE.test(text)) return undefined
-    const [whole, named, until, reason = ''] = COMMENT.exec(text.slice(0, 500)) ?? []
+    const [whole, named, until, reason = ''] = COMMENT.exec(text.slice(0, 500).replace(/\s+/g, ' ')) ?? []
     if (whole !== undefined && named === rule) return valid({ reason, until }, wallMs, (why) => tell(file, at, why))
   }
   return undefined

@@ -9,6 +9,7 @@ import type { Evidence, Loc } from '../model/evidence.ts'
 import type { Component, Guarantee, GuaranteeKind, SystemLink } from '../model/graph.ts'
 import type { CallSite, Program } from '../program/index.ts'
 import type { Repository } from '../repository/repository.ts'
+import { isByHand } from '../rules/places.ts'
 import { type Outbound, type OutboundClient, outboundOf } from '../system/outbound.ts'
 import { type Address, type Addresses, NOT_CALLED } from './addresses.ts'
 import { type Guard, guardsAround } from './around.ts'
@@ -58,7 +59,7 @@ export function linksOfCalls(
   const { calls, clients } = outboundOf(repository)
   const alike = likelyAddresses(repository, addresses)
   const fromOf = ({ site }: { readonly site: CallSite }): Part | undefined =>
-    BY_HAND.test(site.file) ? undefined : byName.get(membership.ofFile(site.file) ?? '')
+    isByHand(site.file) ? undefined : byName.get(membership.ofFile(site.file) ?? '')
   for (const client of clients) {
     const from = fromOf(client)
     const address = from && addresses.find(from, client.target, client.kind, client.library)
@@ -74,8 +75,6 @@ export function linksOfCalls(
   return { drafts: [...groups.values()].map((one) => draftOf(one, program)), outside: [...outside.values()], byLine }
 }
 
-/** Started by people, who see what it does. */
-const BY_HAND = /(^|\/)(scripts|tools|bench|benchmarks|\.[\w-]+)\//
 const ALIKE_MAX = 8
 
 /** For a call over HTTP that does not tell where it leads: the addresses that its file reads from the environment. */

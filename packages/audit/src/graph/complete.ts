@@ -1,8 +1,9 @@
 // The whole graph, once rules have run: calls in code are joined to what is declared, and findings to the component and the link that they are about, whose
 // guarantees they then say something of.
 //   GR10. A finding is given the component of its first place and the link of the call that stands there; what a rule said itself is kept where it is a
-//         name of the graph. Suppressed findings and ones for review change no guarantee.
+//         name of the graph, and with both, how to see it happen. Suppressed findings and ones for review change no guarantee.
 
+import { reproductions } from '../findings/reproduction.ts'
 import type { Evidence } from '../model/evidence.ts'
 import type { Finding } from '../model/finding.ts'
 import type { Component, Guarantee, SystemGraph, SystemLink } from '../model/graph.ts'
@@ -36,7 +37,11 @@ export function completeGraph(repository: Repository, found: readonly Finding[])
   for (const draft of [...declared.drafts, ...code.drafts]) addLink(links, draft)
   const components = joinComponents(parts, declared.outside, code.outside)
   const names = new Set(components.map(({ name }) => name))
-  const findings = found.map((finding) => place(finding, names, links, code.byLine, membership))
+  const reproduce = reproductions(repository)
+  const findings = found.map((finding) => {
+    const placed = place(finding, names, links, code.byLine, membership)
+    return { ...placed, reproduction: reproduce(placed, links.get(placed.link ?? '')?.to) }
+  })
   return {
     findings,
     start: startOrderOf(parts, links),

@@ -2,12 +2,20 @@
 
 import { JAVASCRIPT_DATA } from './javascript-data.ts'
 import { JAVASCRIPT_HTTP } from './javascript-http.ts'
+import { JAVASCRIPT_SERVICES } from './javascript-services.ts'
 import type { Library } from './library.ts'
 import { PYTHON } from './python.ts'
+import { PYTHON_SERVICES } from './python-services.ts'
 
 export type { Library, Wait } from './library.ts'
 
-export const LIBRARIES: readonly Library[] = [...JAVASCRIPT_HTTP, ...JAVASCRIPT_DATA, ...PYTHON]
+export const LIBRARIES: readonly Library[] = [
+  ...JAVASCRIPT_HTTP,
+  ...JAVASCRIPT_SERVICES,
+  ...JAVASCRIPT_DATA,
+  ...PYTHON,
+  ...PYTHON_SERVICES,
+]
 
 type Language = Library['language']
 
@@ -28,6 +36,26 @@ function namesOf(language: Language): Names {
     library.makes.filter((name) => name.endsWith('*')).map((name) => [name.slice(0, -1), library] as const),
   )
   return { makes: names(({ makes }) => makes), calls: names(({ calls }) => calls), prefixes }
+}
+
+/** `pg` of `pg.Pool`, `@aws-sdk` of all that it has. */
+function packageOf(name: string): string {
+  return /^@?[^./*]+/.exec(name)?.[0] ?? ''
+}
+
+const PACKAGES: Readonly<Record<Language, ReadonlySet<string>>> = {
+  javascript: packagesOf('javascript'),
+  python: packagesOf('python'),
+}
+
+function packagesOf(language: Language): ReadonlySet<string> {
+  const own = LIBRARIES.filter((library) => library.language === language)
+  return new Set(own.flatMap(({ makes, calls }) => [...makes, ...calls].map(packageOf)))
+}
+
+/** Whether a module may be one of a library that is known. */
+export function isOfLibrary(language: Language, module: string): boolean {
+  return PACKAGES[language].has(packageOf(module))
 }
 
 /** Of what makes a client: `pg.Pool`. */

@@ -6,7 +6,7 @@ const base = { language: 'javascript', refusal: 'throws', retries: 0, calls: [],
 const PG_ANSWER = words('statement_timeout query_timeout options')
 
 const REDIS_METHODS = words(
-  'get set setex setnx getset del exists expire incr decr incrby hget hset hgetall hdel hmget hmset lpush rpush lpop rpop blpop brpop lrange llen sadd srem smembers sismember zadd zrange zrangebyscore zrem publish ping eval evalsha mget mset keys scan xadd xread xreadgroup ttl pexpire hSet hGet hGetAll setEx setNX lPush rPush lPop rPop sAdd sRem sMembers zAdd zRange xAdd mGet mSet incrBy sendCommand',
+  'get set setex setnx getset del exists expire incr decr incrby hget hset hgetall hdel hmget hmset lpush rpush lpop rpop blpop brpop lrange llen sadd srem smembers sismember zadd zrange zrangebyscore zrem publish ping eval evalsha mget mset keys scan xadd xread xreadgroup ttl pexpire hSet hGet hGetAll setEx setNX lPush rPush lPop rPop sAdd sRem sMembers zAdd zRange xAdd mGet mSet incrBy sendCommand getEx getDel hDel hExists hIncrBy hKeys hVals hLen lRange lLen lRem lTrim lMove blPop brPop zRem zCard zScore zIncrBy zRangeByScore zRangeWithScores zRemRangeByScore sIsMember sCard sPop xRead xReadGroup xAck decrBy pExpire scard spop zcard zscore zincrby hexists hincrby lrem ltrim',
 )
 
 export const JAVASCRIPT_DATA: readonly Library[] = [
@@ -22,6 +22,18 @@ export const JAVASCRIPT_DATA: readonly Library[] = [
     methods: words('query connect'),
     lends: ['connect'],
     sources: ['https://node-postgres.com/apis/pool', 'https://node-postgres.com/apis/client'],
+  },
+  {
+    ...base,
+    name: 'postgres',
+    kind: 'postgres',
+    versions: '3',
+    connect: { ms: 30_000, options: ['connect_timeout'] },
+    // Settings of the session, under `connection`.
+    answer: { ms: undefined, options: ['statement_timeout'] },
+    pool: { size: 10, wait: { ms: undefined, options: ['statement_timeout'] } },
+    makes: words('postgres postgres.default'),
+    sources: ['https://github.com/porsager/postgres#connection-details'],
   },
   {
     ...base,
@@ -47,11 +59,16 @@ export const JAVASCRIPT_DATA: readonly Library[] = [
     kind: 'mongodb',
     versions: '4 to 7',
     connect: { ms: 30_000, options: words('serverSelectionTimeoutMS connectTimeoutMS') },
-    // A dead server is seen by the monitor; what is unbounded is a slow answer.
-    answer: { ms: 30_000, options: words('socketTimeoutMS timeoutMS maxTimeMS serverSelectionTimeoutMS') },
+    // A dead server is seen by the monitor; what is unbounded is a slow answer. Until there is a connection mongoose keeps a call back for 10 s.
+    answer: { ms: undefined, options: words('socketTimeoutMS timeoutMS maxTimeMS') },
     pool: { size: 100, wait: { ms: undefined, options: ['waitQueueTimeoutMS', 'timeoutMS'] } },
     retries: 1,
     makes: words('mongodb.MongoClient mongodb.MongoClient.connect mongoose.connect mongoose.createConnection'),
+    // Of its collections.
+    methods: words(
+      'insertOne insertMany updateOne updateMany replaceOne deleteOne deleteMany bulkWrite findOne findOneAndUpdate findOneAndReplace findOneAndDelete find aggregate countDocuments distinct',
+    ),
+    lends: words('db collection'),
     sources: [
       'https://www.mongodb.com/docs/drivers/node/current/connect/connection-options/',
       'https://mongoosejs.com/docs/connections.html#options',
@@ -91,7 +108,7 @@ export const JAVASCRIPT_DATA: readonly Library[] = [
     name: 'knex',
     kind: 'other',
     versions: '1 to 3',
-    connect: { ms: 60_000, options: words('acquireConnectionTimeout connectionTimeoutMillis') },
+    connect: { ms: 30_000, options: words('acquireConnectionTimeout createTimeoutMillis connectionTimeoutMillis') },
     answer: { ms: undefined, options: [...PG_ANSWER, 'timeout'] },
     pool: { size: 10, wait: { ms: 60_000, options: ['acquireConnectionTimeout', 'acquireTimeoutMillis'] } },
     makes: words('knex knex.knex knex.default'),
@@ -119,7 +136,10 @@ export const JAVASCRIPT_DATA: readonly Library[] = [
     },
     answer: { ms: undefined, options: [...PG_ANSWER, 'maxQueryExecutionTimeout', 'requestTimeout'] },
     pool: { size: 10, wait: { ms: undefined, options: ['connectTimeoutMS', 'connectionTimeoutMillis'] } },
-    makes: words('typeorm.DataSource typeorm.createConnection'),
+    makes: [
+      ...each('typeorm', 'DataSource createConnection'),
+      ...each('@nestjs/typeorm', 'TypeOrmModule.forRoot TypeOrmModule.forRootAsync'),
+    ],
     sources: ['https://typeorm.io/docs/data-source/data-source-options/'],
   },
   {
@@ -154,7 +174,8 @@ export const JAVASCRIPT_DATA: readonly Library[] = [
     kind: 'amqp',
     versions: '0.8 to 2',
     connect: { ms: undefined, options: words('timeout') },
-    answer: { ms: undefined, options: words('timeout') },
+    // No option does; a broker whose machine is gone is noticed by heartbeats, where it asks for them.
+    answer: { ms: undefined, options: [] },
     makes: words('amqplib.connect amqplib/callback_api.connect'),
     methods: words('createChannel createConfirmChannel'),
     sources: ['https://amqp-node.github.io/amqplib/channel_api.html#connect'],

@@ -1,5 +1,5 @@
 // What is known of a library: how it is called, how long it waits when nobody says, what sets that, how it tells of a refusal. Data only: every entry
-// names its source, and those of libraries on npm are measured by `knowledge.test.ts`.
+// names its source; what is measured, with which version, is in docs/proof/audit-knowledge.md.
 
 import type { SystemLink } from '../model/graph.ts'
 
@@ -11,6 +11,8 @@ export interface Wait {
   readonly options: readonly string[]
   /** The major version from which `ms` holds; before it waits for ever. */
   readonly since?: number
+  /** The major version from which `ms` holds no more: it waits for ever. */
+  readonly until?: number
 }
 
 export interface Library {
@@ -40,6 +42,10 @@ export interface Library {
   readonly lends?: readonly string[]
   /** Calls on a call that bound it: `.timeout(5000)` of superagent. */
   readonly chained?: readonly string[]
+  /** Options that are of no use from a major version on. */
+  readonly dropped?: Readonly<Record<string, number>>
+  /** Options that only have an event emitted: somebody must listen for it, and end the call. */
+  readonly told?: readonly string[]
   /** Where a deadline stands among the arguments of a call, if without name; from 0. */
   readonly position?: number
   readonly sources: readonly string[]

@@ -37,6 +37,6 @@ export function reportOfMesh(mesh: MeshGraph, name: string, version: string, wal
   const repository: Repository = { root: walked.root, files, facts: new Map(), configuration, graph, unread: [] }
   const rules = MESH_RULES.map(({ meta, run }): Rule => ({ meta, run: () => run(mesh) }))
   const found = findAll(rules, repository, wallMs)
-  const scanned = { ...found, repository, rules, wallMs, reads: new Map() }
+  const scanned = { ...found, brokenParts: [], repository, rules, wallMs, reads: new Map() }
   return buildReport(scanned, version, { graph, findings: found.findings, start: NO_START })
 }

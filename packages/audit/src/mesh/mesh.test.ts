@@ -148,6 +148,7 @@ async function auditMesh(...args: readonly string[]): Promise<readonly [code: nu
     out: (text) => void out.push(text),
     say: (text) => void said.push(text),
     readText: () => '',
+    prepare: (path) => path,
     writeText: () => {},
   })
   return [code, out.join(''), said.join('')]

@@ -45,7 +45,11 @@ async function fetchText(
   try {
     response = await fetch(url, { headers, redirect: 'error', signal: AbortSignal.timeout(PATIENCE_MS) })
   } catch (cause) {
-    throw fail(`nobody answers within ${PATIENCE_MS / 1_000} s`, cause)
+    const isSilent = cause instanceof Error && cause.name === 'TimeoutError'
+    throw fail(
+      isSilent ? `nobody answers within ${PATIENCE_MS / 1_000} s` : 'nobody is there, or it sends elsewhere',
+      cause,
+    )
   }
   if (!response.ok) throw fail(`the answer is ${response.status}`)
   const chunks: Uint8Array[] = []

@@ -28,6 +28,19 @@ export interface Remedy {
   readonly guarantee?: string
 }
 
+/** How to see it happen: a recipe that fits the place, not a measurement. Nothing of it was run on what is audited. */
+export interface Reproduction {
+  /** Of rules/demonstrations. */
+  readonly demonstration: string
+  /** The route, message, timer or signal that leads to the place, where one was found. */
+  readonly through: string | undefined
+  /** Commands begin with `$ `. */
+  readonly steps: readonly string[]
+  /** What is seen where the fault is there, and what instead once it is mended. */
+  readonly expected: string
+  readonly mended: string
+}
+
 export interface Finding {
   /** Stable over changes elsewhere in the file: rule, file, enclosing symbol and normalised text, never the line. */
   readonly fingerprint: string
@@ -44,8 +57,8 @@ export interface Finding {
   readonly link: string | undefined
   /** At least one with a place. The first is where a reader should look. */
   readonly evidence: readonly Evidence[]
-  /** Commands that show it, and what they show if it is so; never one that was not derived from what is there. */
-  readonly reproduction: { readonly steps: readonly string[]; readonly expected: string } | undefined
+  /** Undefined until the graph is complete, and where nothing has to be run: the place itself shows it. */
+  readonly reproduction: Reproduction | undefined
   readonly remedies: readonly Remedy[]
   /** From CODEOWNERS; undefined: unassigned. */
   readonly owner: string | undefined

@@ -1,2 +1,3 @@
+export type { BlockRef, CallNames, CallSite, FoundCall } from './calls.ts'
 export type { IndexedFile } from './file.ts'
-export { type BlockRef, type CallSite, createProgram, type Program, programOf } from './program.ts'
+export { createProgram, type Program, programOf } from './program.ts'

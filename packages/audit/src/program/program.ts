@@ -2,24 +2,15 @@
 // what cannot be told is undefined, never guessed.
 // Invariants:
 //   JN1. A call is given to a function only where its name leads there: by the class's own or inherited methods, by imports of the repository, by what was
-//        created where the name was bound.
+//        created where the name was bound, by what a field or parameter was declared as.
 //   JN2. Whatever the imports (cycles, names that nobody exports), every question ends.
 
-import type { Call, FileFacts, Path } from '../facts/facts.ts'
+import type { FileFacts, Path } from '../facts/facts.ts'
 import type { ModuleName } from '../repository/configuration.ts'
+import { type BlockRef, CallIndex, type CallNames, type CallSite, type FoundCall } from './calls.ts'
+import { Classes, type Declared } from './classes.ts'
 import { type IndexedFile, indexFile } from './file.ts'
 import { createResolver } from './modules.ts'
-
-/** A block of a file: a function, or a class. */
-export interface BlockRef {
-  readonly file: string
-  readonly block: number
-}
-
-export interface CallSite {
-  readonly file: string
-  readonly call: Call
-}
 
 export interface Program {
   readonly files: readonly string[]
@@ -30,6 +21,8 @@ export interface Program {
   target(site: CallSite): BlockRef | undefined
   /** The class of the object that a path of a file means: `client` after `client = Client()`. */
   classOf(file: string, path: Path, block: number): BlockRef | undefined
+  /** What a path was declared as, also where that is no class of the repository: `Repository` of `this.users`. */
+  declared(file: string, path: Path, block: number): Declared | undefined
   /** The call that created what a path means: its arguments are how it was configured. */
   created(file: string, path: Path, block: number): CallSite | undefined
   callers(fn: BlockRef): readonly CallSite[]
@@ -37,8 +30,12 @@ export interface Program {
   definition(file: string, path: Path): { readonly file: string; readonly name: string } | undefined
   /** The class that a name means where a file says it: what `new Client()` makes. */
   classNamed(file: string, name: Path): BlockRef | undefined
-  /** All calls of what is named so, whatever it is; of names that are called very often only the first. */
+  /** Calls of what is named so, whatever it is; of names that are called very often only the first. */
   callsNamed(name: string): readonly CallSite[]
+  /** All calls by what is called last, in the order of files; `names` should be a constant. */
+  calls(names: CallNames): readonly FoundCall[]
+  /** The same by the whole text of what is called. */
+  callsLike(text: RegExp): readonly FoundCall[]
 }
 
 /** '' for the whole file. */
@@ -48,21 +45,33 @@ interface Definition {
 }
 
 const HOPS_MAX = 6
-/** Names that are called more often than this are not looked into. */
+/** Of names that are called very often only the first are looked into. */
 const CALLS_MAX = 5000
 
 class Joined implements Program {
   readonly #facts: ReadonlyMap<string, FileFacts>
   readonly #indexed = new Map<string, IndexedFile>()
-  readonly #calls = new Map<string, CallSite[]>()
+  #calls: CallIndex | undefined
+  readonly #sites = new Map<string, readonly CallSite[]>()
   readonly #callers = new Map<string, readonly CallSite[]>()
   /** By file and name: every rule asks for the same ones. */
   readonly #definitions = new Map<string, Map<string, Definition | undefined>>()
+  readonly #classes: Classes
   readonly #resolve: (from: string, module: string) => string | undefined
 
   constructor(facts: ReadonlyMap<string, FileFacts>, names: readonly ModuleName[]) {
     this.#facts = facts
     this.#resolve = createResolver(facts.keys(), names)
+    this.#classes = new Classes({
+      file: (path) => this.file(path),
+      created: (path, name, block) => this.created(path, name, block),
+      classNamed: (path, name) => this.classNamed(path, name),
+      functionNamed: ({ file: path, call: { callee } }) => {
+        const begun = callee.isOwn ? undefined : this.#begin(path, callee)
+        return begun?.names.length === 1 ? this.#named(begun.file, begun.names) : undefined
+      },
+      ofBases: (owner, find) => this.#ofBases(owner, find),
+    })
   }
 
   get files(): readonly string[] {
@@ -195,23 +204,26 @@ class Joined implements Program {
   }
 
   #method(owner: BlockRef, name: string, hops = 0): BlockRef | undefined {
-    const own = this.file(owner.file)
-    if (own === undefined || hops > HOPS_MAX) return undefined
-    const block = own.methods(owner.block).get(name)
+    const block = this.file(owner.file)?.methods(owner.block).get(name)
     if (block !== undefined) return { file: owner.file, block }
-    for (const base of own.bases(owner.block)) {
-      const first = base.split('.', 1)[0] as string
+    return hops > HOPS_MAX ? undefined : this.#ofBases(owner, (base) => this.#method(base, name, hops + 1))
+  }
+
+  /** The first thing that is found in the classes that one extends. */
+  #ofBases<T>(owner: BlockRef, find: (base: BlockRef) => T | undefined): T | undefined {
+    const own = this.file(owner.file)
+    if (own === undefined) return undefined
+    for (const name of own.bases(owner.block)) {
+      const first = name.split('.', 1)[0] as string
       const imported = own.facts.imports.find(({ local }) => local === first)
       const root =
         imported === undefined
           ? 'module'
           : `import:${imported.module}${imported.imported === '*' ? '' : `#${imported.imported}`}`
-      const found = this.classNamed(owner.file, { text: base, isOwn: false, root })
-      const inherited =
-        found === undefined || (found.file === owner.file && found.block === owner.block)
-          ? undefined
-          : this.#method(found, name, hops + 1)
-      if (inherited !== undefined) return inherited
+      const base = this.classNamed(owner.file, { text: name, isOwn: false, root })
+      const isOther = base !== undefined && (base.file !== owner.file || base.block !== owner.block)
+      const found = isOther ? find(base) : undefined
+      if (found !== undefined) return found
     }
     return undefined
   }
@@ -262,8 +274,11 @@ class Joined implements Program {
   }
 
   classOf(path: string, name: Path, block: number): BlockRef | undefined {
-    const site = this.created(path, name, block)
-    return site === undefined ? undefined : this.classNamed(site.file, site.call.callee)
+    return this.#classes.of(path, name, block)
+  }
+
+  declared(path: string, name: Path, block: number): Declared | undefined {
+    return this.#classes.declared(path, name, block)
   }
 
   target({ file: path, call }: CallSite): BlockRef | undefined {
@@ -298,16 +313,23 @@ class Joined implements Program {
     return block === undefined ? undefined : { file: path, block }
   }
 
+  get #index(): CallIndex {
+    this.#calls ??= new CallIndex(this.#facts)
+    return this.#calls
+  }
+
   callsNamed(name: string): readonly CallSite[] {
-    if (this.#calls.size === 0)
-      for (const [path, { calls: all }] of this.#facts)
-        for (const call of all) {
-          const last = call.callee.text.slice(call.callee.text.lastIndexOf('.') + 1)
-          const list = this.#calls.get(last)
-          if (list === undefined) this.#calls.set(last, [{ file: path, call }])
-          else if (list.length < CALLS_MAX) list.push({ file: path, call })
-        }
-    return this.#calls.get(name) ?? []
+    const kept = this.#sites.get(name) ?? this.calls([name]).slice(0, CALLS_MAX)
+    this.#sites.set(name, kept)
+    return kept
+  }
+
+  calls(names: CallNames): readonly FoundCall[] {
+    return this.#index.named(names)
+  }
+
+  callsLike(text: RegExp): readonly FoundCall[] {
+    return this.#index.like(text)
   }
 }
 

@@ -200,3 +200,15 @@ test('CX12: names of modules lead where compilers and packages say, and what is 
   ])
   expect(moduleNames.find(({ name }) => name === '@x/bus')?.targets).toContain('packages/bus/src/main.js')
 })
+
+test('QJ21: fields of Mongoose are read whole, however deep what is said of them goes', () => {
+  const text = `const userSchema = new Schema({
+  name: String,
+  mail: { type: String, match: /^[a-z]{2,9}$/, validate: { validator: (m) => { return m } }, unique: true },
+  tags: [String],
+})
+module.exports = model('User', userSchema)`
+  expect(readMongoose('m.js', text)).toMatchObject([
+    { table: 'user', columns: ['name', 'mail', 'tags'], unique: [['mail']] },
+  ])
+})

@@ -19,7 +19,7 @@ export function readKubernetes(files: FileIndex, tell: Tell = () => {}): readonl
   const paths = files.list().filter((file) => /\.ya?ml$/i.test(file) && !LEFT.has(files.role(file) ?? 'other'))
   for (const file of paths.slice(0, FILES_MAX)) {
     const text = files.read(file)
-    if (text === undefined || !/^\s*apiVersion:/m.test(text) || !/^\s*kind:/m.test(text)) continue
+    if (text === undefined || !/^[ \t]*apiVersion:/m.test(text) || !/^[ \t]*kind:/m.test(text)) continue
     const objects = attempt(file, tell, () => readKubernetesFile(file, text, tell)) ?? []
     for (const object of objects) if (found.length < OBJECTS_MAX) found.push(object)
   }
@@ -33,7 +33,9 @@ export function readKubernetesFile(file: string, text: string, tell: Tell = () =
     : text.split('\n').map((line) => {
         if (!line.includes('{{')) return line
         hidesBlocks ||= /\{\{-?\s*(include|template|toYaml|tpl|with|range)\b|\|\s*(n?indent|toYaml)\b/.test(line)
-        return KEYED.test(line) ? line.replace(/\{\{.*?\}\}/g, 'template') : ''
+        // What is behind the last end is looked at no more: opened again and again, each would be sought to the end of the line.
+        const end = line.lastIndexOf('}}') + 2
+        return KEYED.test(line) ? line.slice(0, end).replace(/\{\{.*?\}\}/g, 'template') + line.slice(end) : ''
       })
   const clean = lines.length === 0 ? text : lines.join('\n')
   const { documents, problem } = readYaml(file, clean)

@@ -83,7 +83,7 @@ function readPyproject(file: string, text: string): ReadonlyMap<string, Located<
   let isInList = false
   for (const [index, line] of text.split(/\r?\n/).entries()) {
     const loc = { file, line: index + 1, endLine: index + 1 }
-    table = /^\s*\[+([^\]"']+)\]+\s*(?:#.*)?$/.exec(line)?.[1]?.trim() ?? table
+    table = /^\s*\[+([^[\]"']+)\]+\s*(?:#.*)?$/.exec(line)?.[1]?.trim() ?? table
     const isDependencies = /^tool\.poetry(\.group\.[\w-]+)?\.(dev-)?dependencies$/.test(table)
     const pair = /^\s*"?([A-Za-z0-9][\w.-]*)"?\s*=\s*(.+)$/.exec(line)
     if (isDependencies && pair !== null) found.set(pythonName(pair[1]), { value: (pair[2] ?? '').trim(), loc })
@@ -93,9 +93,9 @@ function readPyproject(file: string, text: string): ReadonlyMap<string, Located<
     )
       isInList = true
     if (isInList) {
-      for (const match of line.matchAll(/["']([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?\s*([^"';]*)/g))
+      for (const match of line.matchAll(/["']([A-Za-z0-9][\w.-]*)(?:\[[^\]]{0,200}\])?\s*([^"';]*)/g))
         found.set(pythonName(match[1]), { value: (match[2] ?? '').trim(), loc })
-      if (/\]\s*,?\s*(#.*)?$/.test(line)) isInList = false
+      if (/\][\s,]*(#.*)?$/.test(line)) isInList = false
     }
   }
   return found

@@ -45,7 +45,7 @@ function readerOf(file: string) {
   if (/\.sql$/i.test(file)) return { marks: /create\s/i, read: readSql }
   if (/\.prisma$/.test(file)) return { marks: /\bmodel\b/, read: readPrisma }
   if (/\.py$/.test(file)) return { marks: /__tablename__/, read: readSqlAlchemy }
-  if (/\.[cm]?[jt]sx?$/.test(file)) return { marks: /\bSchema\s*(?:<[^>]*>)?\(/, read: readMongoose }
+  if (/\.[cm]?[jt]sx?$/.test(file)) return { marks: /\bSchema\s*(?:<[^>]{0,300}>)?\(/, read: readMongoose }
   return undefined
 }
 
@@ -123,7 +123,7 @@ function topLevel(text: string, from: number): readonly string[] {
 }
 
 export function readPrisma(file: string, text: string): readonly DataSchema[] {
-  return [...text.matchAll(/^\s*model\s+(\w+)\s*\{([^}]*)\}/gm)].map((match) => {
+  return [...text.matchAll(/^[ \t]*model\s+(\w+)\s*\{([^}]{0,20000})\}/gm)].map((match) => {
     const [whole, name, body = ''] = match
     const mapped = /@@map\(\s*(?:name:\s*)?"([^"]+)"/.exec(body)?.[1]
     const offset = match.index + whole.search(/\S/)
@@ -154,12 +154,14 @@ export function readSqlAlchemy(file: string, text: string): readonly DataSchema[
     const name = /__tablename__\s*(?::\s*\w+\s*)?=\s*["'](\w+)["']/.exec(body)?.[1]
     if (name === undefined) return []
     const table: Growing = { file, table: bare(name), loc: locAt(file, text, match.index + 1), columns: [], unique: [] }
-    for (const column of body.matchAll(/^\s+(\w+)\s*(?::[^=\n]*)?=\s*(?:\w+\.)?(?:Column|mapped_column)\(/gm)) {
+    for (const column of body.matchAll(/^[ \t]+(\w+)[ \t]*(?::[^=\n]*)?=\s*(?:\w+\.)?(?:Column|mapped_column)\(/gm)) {
       const call = topLevel(body, column.index + column[0].length).join(',')
       table.columns.push(bare(column[1]))
       if (/\b(?:unique|primary_key)\s*=\s*True/.test(call)) table.unique.push([bare(column[1])])
     }
-    for (const key of body.matchAll(/UniqueConstraint\(([^()]*)\)|Index\(([^()]*unique\s*=\s*True[^()]*)\)/g)) {
+    for (const key of body.matchAll(
+      /UniqueConstraint\(([^()]*)\)|Index\(([^()]{0,2000}?unique\s*=\s*True[^()]{0,2000})\)/g,
+    )) {
       const strings = [...(key[1] ?? key[2] ?? '').matchAll(/(?<!=\s*)["'](\w+)["']/g)].map((each) => bare(each[1]))
       table.unique.push(key[1] === undefined ? strings.slice(1) : strings)
     }
@@ -169,15 +171,18 @@ export function readSqlAlchemy(file: string, text: string): readonly DataSchema[
 
 export function readMongoose(file: string, text: string): readonly DataSchema[] {
   return [
-    ...text.matchAll(/(?:const|let|var)\s+(\w+)\s*(?::[^=]*)?=\s*new\s+(?:\w+\.)?Schema\s*(?:<[^>]*>)?\(\s*\{/g),
+    ...text.matchAll(
+      /(?:const|let|var)\s+(\w+)\s*(?::[^=]{0,300})?=\s*new\s+(?:\w+\.)?Schema\s*(?:<[^>]{0,300}>)?\(\s*\{/g,
+    ),
   ].map((match) => {
     const name = match[1] ?? ''
-    const model = new RegExp(`model\\s*(?:<[^>]*>)?\\(\\s*["'](\\w+)["']\\s*,\\s*${name}\\b`).exec(text)?.[1] ?? name
+    const model =
+      new RegExp(`model\\s*(?:<[^>]{0,300}>)?\\(\\s*["'](\\w+)["']\\s*,\\s*${name}\\b`).exec(text)?.[1] ?? name
     const table: Growing = { file, table: bare(model), loc: locAt(file, text, match.index), columns: [], unique: [] }
     const body = braces(text, match.index + match[0].length)
-    for (const field of body.matchAll(/(?:^|[,{\n])\s*["']?(\w+)["']?\s*:\s*\{([^{}]*)\}/g)) {
-      table.columns.push(bare(field[1]))
-      if (/\bunique\s*:\s*(?:true|\[\s*true)/.test(field[2] ?? '')) table.unique.push([bare(field[1])])
+    for (const [field, said] of fieldsOf(body)) {
+      table.columns.push(bare(field))
+      if (/\bunique\s*:\s*(?:true|\[\s*true)/.test(said)) table.unique.push([bare(field)])
     }
     const index = new RegExp(`\\b${name}\\.index\\(\\s*\\{([^}]*)\\}\\s*,\\s*\\{([^}]*)\\}`, 'g')
     for (const key of text.matchAll(index))
@@ -185,6 +190,16 @@ export function readMongoose(file: string, text: string): readonly DataSchema[] 
         table.unique.push([...(key[1] ?? '').matchAll(/["']?([\w.]+)["']?\s*:/g)].map((each) => bare(each[1])))
     return table
   })
+}
+
+/** QJ21. Names of a schema's own fields, each with what is said of it, however deep that goes (`match` with a pattern, `validate` with a function). */
+function* fieldsOf(body: string): Iterable<readonly [name: string, said: string]> {
+  const field = /(?:^|[,{\n])[ \t]*["']?(\w+)["']?\s*:\s*/g
+  for (let match = field.exec(body); match !== null; match = field.exec(body)) {
+    const said = body[field.lastIndex] === '{' ? braces(body, field.lastIndex + 1) : ''
+    if (said !== '') field.lastIndex += said.length + 1
+    yield [match[1] ?? '', said]
+  }
 }
 
 /** Up to the brace that closes. */

@@ -8,7 +8,10 @@ import { basename } from 'node:path'
 import { type BlastRadius, blastRadii } from '../graph/blast-radius.ts'
 import { type Completed, completeGraph } from '../graph/complete.ts'
 import { criticalPaths, singlePoints } from '../graph/paths.ts'
+import type { StartOrder } from '../graph/start-order.ts'
 import { type Finding, SEVERITIES, type Severity, TIERS } from '../model/finding.ts'
+import type { SystemGraph } from '../model/graph.ts'
+import { Parts } from '../parts.ts'
 import type { Scan } from '../scan.ts'
 import { cascadeOf } from './cascades.ts'
 import { type CategoryState, categoriesOf } from './categories.ts'
@@ -23,22 +26,21 @@ import type { ReportedFinding } from './reported.ts'
 import { serviceLevelsOf } from './service-levels.ts'
 
 const TOP = 10
+const NO_START: StartOrder = { waves: [], circle: [], weak: [], unordered: [] }
 const BY_RULES = 'rules over what was read'
 
 /** `completed`: of what is no repository, and so has a graph already. */
-export function buildReport(
-  scanned: Scan,
-  version: string,
-  completed: Completed = completeGraph(scanned.repository, scanned.findings),
-): Report {
+export function buildReport(scanned: Scan, version: string, completed?: Completed): Report {
   const { repository, rules, wallMs } = scanned
+  const parts = new Parts(scanned.brokenParts)
   const categories = new Map(rules.map(({ meta }) => [meta.id, meta.category]))
-  const { graph, findings: placed, start } = completed
+  const declared: Completed = { graph: repository.graph, findings: scanned.findings, start: NO_START }
+  const complete = (): Completed => completed ?? completeGraph(repository, scanned.findings)
+  const { graph, findings: placed, start } = parts.run('graph of what is called', complete, declared)
   const findings = placed.map((finding): ReportedFinding => {
     return { ...finding, category: categories.get(finding.rule) ?? 'configuration' }
   })
-  const radii = blastRadii(graph)
-  const critical = criticalPaths(graph)
+  const radii = parts.run('blast radius', () => blastRadii(graph), [])
   const states = categoriesOf(scanned, findings)
   const open = findings.filter(({ suppressed }) => suppressed === undefined)
   const strong = open.filter(({ tier }) => tier !== 'review')
@@ -53,7 +55,7 @@ export function buildReport(
     generatedAt: new Date(wallMs).toISOString(),
     name: basename(repository.root),
     grade,
-    gradeBecause: becauseOf(grade, states),
+    gradeBecause: becauseOf(grade, states, count),
     figures: {
       strong: found(strong.length),
       review: found(open.length - strong.length),
@@ -72,30 +74,42 @@ export function buildReport(
     rules: rules.map(({ meta }) => meta),
     graph,
     blastRadii: radii,
-    matrix: matrixOf(graph, radii, findings),
-    cascades: critical.paths.map((path) => cascadeOf(path, graph)),
-    hasMoreCascades: !critical.isWhole,
-    singlePoints: singlePoints(graph, radii),
+    matrix: parts.run('matrix', () => matrixOf(graph, radii, findings), []),
+    ...parts.run('cascades', () => cascadesOf(graph), { cascades: [], hasMoreCascades: true }),
+    singlePoints: parts.run('single points', () => singlePoints(graph, radii), []),
     permanentStates: permanentStatesOf(findings),
     startOrder: start,
-    checklist: checklistOf(graph),
-    coverage: coverageOf(scanned),
+    checklist: parts.run('checklist', () => checklistOf(graph), []),
+    // Last, when it is known what broke.
+    coverage: coverageOf(scanned, parts.broken),
   }
+}
+
+function cascadesOf(graph: SystemGraph): Pick<Report, 'cascades' | 'hasMoreCascades'> {
+  const { paths, isWhole } = criticalPaths(graph)
+  return { cascades: paths.map((path) => cascadeOf(path, graph)), hasMoreCascades: !isWhole }
 }
 
 export const GRADE_MEANS: Readonly<Record<Grade, string>> = {
   A: 'no strong finding',
   B: 'strong findings, none of them high or critical',
-  C: 'high ones, fewer than five, and none critical',
-  D: 'five high ones or more, or one or two critical',
-  E: 'three critical findings or more',
+  C: 'one to four high, none critical',
+  D: 'five high or more, or one or two critical',
+  E: 'three critical or more',
 }
 
-/** A grade that rests on few categories says so. */
-function becauseOf(grade: Grade | null, states: readonly CategoryState[]): string {
+/** What was counted, and what that means; a grade that rests on few categories says so. */
+function becauseOf(
+  grade: Grade | null,
+  states: readonly CategoryState[],
+  count: (severity: Severity) => number,
+): string {
   if (grade === null) return `${NOT_MEASURABLE}: nothing was read that rules know`
   const blind = states.filter(({ state }) => state === NOT_MEASURABLE).map(({ category }) => category)
-  return blind.length === 0 ? GRADE_MEANS[grade] : `${GRADE_MEANS[grade]}; not looked at: ${blind.join(', ')}`
+  const counts = SEVERITIES.flatMap((severity) => (count(severity) === 0 ? [] : [`${count(severity)} ${severity}`]))
+  const counted = counts.length === 0 ? '' : `${counts.join(', ')} (static); `
+  const means = `${counted}${grade} means ${GRADE_MEANS[grade]}`
+  return blind.length === 0 ? means : `${means}; not looked at: ${blind.join(', ')}`
 }
 
 /** RE4. */

@@ -13,13 +13,16 @@ export function figure(value: number, unit: string, provenance: Provenance, sour
   return { value, unit, provenance, source }
 }
 
+/** The first word of a unit that may be many. */
+const PLURAL = /\b(finding|rule|file|line|hour|call|service|document|object|component|link|place)s\b/
+
 export const NOT_MEASURABLE = 'not measurable here'
 
 /** RE1: `12 findings (static)`. */
 export function showFigure(figure: Figure | undefined): string {
   return figure === undefined
     ? NOT_MEASURABLE
-    : `${figure.value.toLocaleString('en')} ${figure.unit} (${figure.provenance})`
+    : `${figure.value.toLocaleString('en')} ${figure.value === 1 ? figure.unit.replace(PLURAL, '$1') : figure.unit} (${figure.provenance})`
 }
 
 /** `src/a.ts:12`, `src/a.ts:12-14`; '' for what is not about a place. */

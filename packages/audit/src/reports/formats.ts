@@ -25,12 +25,13 @@ export interface Rendered {
   readonly truncated: string | undefined
 }
 
-export function render(report: Report, format: Format): Rendered {
+/** `links`: for Markdown, from the report to the audited folder; undefined: places are no links. */
+export function render(report: Report, format: Format, links?: string): Rendered {
   switch (format) {
     case 'json':
       return { text: renderJson(report), truncated: undefined }
     case 'md':
-      return { text: renderMarkdown(report), truncated: undefined }
+      return { text: renderMarkdown(report, links), truncated: undefined }
     case 'html':
       return { text: renderHtml(report), truncated: undefined }
     case 'junit':

@@ -1,4 +1,6 @@
 // The graph as SVG, drawn without a library. Pointing at a component shows what goes down with it; choosing it keeps that, and filters what stands below.
+//   RW5. A long name keeps its ends, where names of one family differ. Links to what half the system calls are faint until somebody points, and a link within a
+//        column goes around its side.
 
 import { isHeld } from '../graph/blast-radius.ts'
 import { isStore } from '../graph/images.ts'
@@ -6,11 +8,15 @@ import type { Component, SystemLink } from '../model/graph.ts'
 import { NOT_MEASURABLE } from './figure.ts'
 import { tableNote } from './html-parts.ts'
 import { escapeHtml } from './html-text.ts'
-import { BOX, GAP, layoutOf, type Panel, type Placed } from './layout.ts'
+import { BOX, GAP, layoutOf, type Panel, type Placed, SIDE } from './layout.ts'
 import type { Report } from './report.ts'
 
-const LABEL_CHARS = 20
+/** In common letters: those of a font that is not known here are told apart roughly. */
+const LABEL_LETTERS = 18.5
+const TAIL_CHARS = 7
 const CHIPS_MAX = 12
+/** Wider ones leave the column of text. */
+const WIDE = 1120
 
 interface Counted {
   readonly strong: number
@@ -53,16 +59,16 @@ function countsOf({ findings }: Report): ReadonlyMap<string, Counted> {
 }
 
 function drawPanel(
-  { placed, past, from, links, width, height }: Panel,
+  { placed, past, from, links, busy, width, height }: Panel,
   report: Report,
   order: ReadonlyMap<string, number>,
   counts: ReadonlyMap<string, Counted>,
 ): string {
   const places = new Map(placed.map((one) => [one.component.name, one]))
   return [
-    `<figure class="graph"><figcaption>${escapeHtml(from)}</figcaption><svg viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="group" aria-label="Components and links">`,
+    `<figure class="graph${width > WIDE ? ' broad' : ''}"><figcaption>${escapeHtml(from)}</figcaption><svg viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="group" aria-label="Components and links">`,
     '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="10" markerHeight="10" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 .6L8 4L0 7.4z"/></marker></defs>',
-    ...links.map((link) => edge(link, places, past.get(link.name) ?? [], order)),
+    ...links.map((link) => edge(link, busy.has(link.name), places, past.get(link.name) ?? [], order)),
     ...placed.map((one) => node(one, report, order, counts.get(one.component.name))),
     '</svg></figure>',
   ].join('')
@@ -70,6 +76,7 @@ function drawPanel(
 
 function edge(
   link: SystemLink,
+  isBusy: boolean,
   places: ReadonlyMap<string, Placed>,
   past: readonly { readonly x: number; readonly y: number }[],
   order: ReadonlyMap<string, number>,
@@ -81,17 +88,21 @@ function edge(
   const said = link.guarantees.map(({ kind: of, state }) => `${of}: ${state}`)
   const title = [`${link.name} (${link.kind})`, `need ${link.need}: ${link.needBecause}`, ...said].join('\n')
   const ends = `data-from="${order.get(link.from)}" data-to="${order.get(link.to)}"`
-  return `<path class="edge ${kind}" ${ends} d="${wayOf(from, to, past)}" marker-end="url(#arrow)"><title>${escapeHtml(title)}</title></path>`
+  return `<path class="edge ${kind}${isBusy ? ' busy' : ''}" ${ends} d="${wayOf(from, to, past)}" marker-end="url(#arrow)"><title>${escapeHtml(title)}</title></path>`
 }
 
 /** Curves from side to side, straight past the columns between. */
 function wayOf(from: Placed, to: Placed, past: readonly { readonly x: number; readonly y: number }[]): string {
+  if (to.x === from.x) {
+    const [x, y, toY] = [from.x + BOX.width, from.y + BOX.height / 2, to.y + BOX.height / 2]
+    return `M${x} ${y}C${x + SIDE} ${y} ${x + SIDE} ${toY} ${x + 2} ${toY}`
+  }
   const isForward = to.x > from.x
   const [start, end] = isForward ? [from.x + BOX.width, to.x - 2] : [from.x, to.x + BOX.width + 2]
   let [x, y] = [start, from.y + BOX.height / 2]
   let way = `M${x} ${y}`
   const curve = (toX: number, toY: number): void => {
-    const bend = (isForward ? 1 : -1) * Math.max(GAP.x / 2, Math.abs(toX - x) * 0.35)
+    const bend = (isForward ? 1 : -1) * Math.max(GAP.x / 3, Math.abs(toX - x) * 0.42)
     way += `C${x + bend} ${y} ${toX - bend} ${toY} ${toX} ${toY}`
     x = toX
     y = toY
@@ -114,7 +125,7 @@ function node(
   const { name, kind } = component
   // Of two components of one name, each in its system: the panel says which.
   const base = name.replace(/ \(.*\)$/, '')
-  const short = base.length > LABEL_CHARS ? `${base.slice(0, LABEL_CHARS - 1)}…` : base
+  const short = shorten(base)
   const top = isStore(component) ? y + 3 : y
   const radius = report.blastRadii.find((one) => one.component === name)
   const down = (radius?.takesDown ?? []).flatMap((other) => order.get(other) ?? [])
@@ -144,6 +155,28 @@ function attributes(
 function sayRadius(name: string, radius: Report['blastRadii'][number] | undefined): string {
   if (radius === undefined || radius.takesDown.length === 0) return `${name} takes down nothing else that was seen`
   return `${name} takes down ${radius.takesDown.join(', ')} (${radius.isAssumed ? 'assumed' : 'config'})`
+}
+
+/** RW5. */
+function shorten(name: string): string {
+  if (lettersOf(name) <= LABEL_LETTERS) return name
+  const tail = [...name].slice(-TAIL_CHARS).join('')
+  let head = ''
+  for (const char of name) {
+    if (lettersOf(`${head}${char}…${tail}`) > LABEL_LETTERS) break
+    head += char
+  }
+  return `${head}…${tail}`
+}
+
+function lettersOf(text: string): number {
+  const breadth = (char: string): number => {
+    if (/[iljtfr.,:'()[\] -]/.test(char)) return 0.65
+    if (/[MW@%]/.test(char)) return 1.75
+    if (/[mwA-Z]/.test(char)) return 1.4
+    return /[\x20-\x7e…]/.test(char) ? 1 : 1.7
+  }
+  return [...text].reduce((sum, char) => sum + breadth(char), 0)
 }
 
 /** A datastore is a drum, what is outside has a broken edge: told by shape, not by colour. */

@@ -14,12 +14,13 @@ export interface Column {
   readonly isNumber?: boolean
 }
 
+export interface Row {
+  readonly cells: readonly string[]
+  readonly attributes?: string
+}
+
 /** Cells are markup already. `attributes` of each row: for filters. */
-export function table(
-  columns: readonly (Column | string)[],
-  rows: readonly { readonly cells: readonly string[]; readonly attributes?: string }[],
-  caption: string,
-): string {
+export function table(columns: readonly (Column | string)[], rows: readonly Row[], caption: string): string {
   const heads = columns.map((column) => (typeof column === 'string' ? { name: column } : column))
   const kind = (at: number): string => (heads[at]?.isNumber === true ? ' class="n"' : '')
   const head = heads.map(({ name }, at) => `<th scope="col"${kind(at)}>${name}</th>`).join('')
@@ -28,6 +29,19 @@ export function table(
       `<tr${attributes === '' ? '' : ` ${attributes}`}>${cells.map((cell, at) => `<td${kind(at)}>${cell}</td>`).join('')}</tr>`,
   )
   return `<div class="wide"><table><caption class="hidden">${caption}</caption><thead><tr>${head}</tr></thead><tbody>${body.join('')}</tbody></table></div>`
+}
+
+/** The first `open` rows, and the others behind how many they are. */
+export function folded(
+  columns: readonly (Column | string)[],
+  rows: readonly Row[],
+  open: number,
+  caption: string,
+): string {
+  const rest = rows.slice(open)
+  // A fold for two rows hides more than it saves.
+  if (rest.length <= 2) return table(columns, rows, caption)
+  return `${table(columns, rows.slice(0, open), caption)}<details class="more"><summary>${rest.length} more (static)</summary>${table(columns, rest, `${caption}, continued`)}</details>`
 }
 
 export function tableNote(text: string): string {

@@ -1,12 +1,15 @@
 // How failure travels: the matrix, cascades along critical paths, single points of failure, and states that nothing leaves.
 
 import { NOT_MEASURABLE, showPlace } from './figure.ts'
-import { few, linkTo, section, severityTag, table, tableNote } from './html-parts.ts'
+import { few, folded, linkTo, section, severityTag, tableNote } from './html-parts.ts'
 import { escapeHtml } from './html-text.ts'
 import { type JoinedRow, joinRows, NOTHING_ELSE } from './matrix.ts'
+import { briefly } from './plan.ts'
 import type { Report } from './report.ts'
 
 const ROWS_MAX = 80
+/** More are behind a word. */
+const ROWS_OPEN = 14
 const NAMES_MAX = 5
 const STATES_MAX = 60
 
@@ -41,6 +44,7 @@ function known(isAssumed: boolean): string {
 function matrix({ matrix: rows, graph }: Report): string {
   if (graph.components.length === 0) return `<p>No components were recognised: ${NOT_MEASURABLE}.</p>`
   const joined = joinRows(rows)
+  if (joined.length === 0) return '<p>No way was seen in which one of them fails and takes another down.</p>'
   const shown = joined.slice(0, ROWS_MAX).map((row) => ({
     attributes: `data-component="${escapeHtml(row.components.join('|'))}"`,
     cells: [
@@ -50,19 +54,14 @@ function matrix({ matrix: rows, graph }: Report): string {
         ? `<span class="dim">${NOTHING_ELSE[row.effect]}</span>`
         : `${few(row.takesDown, NAMES_MAX, known(row.isAssumed))} <small class="dim">(${known(row.isAssumed)})</small>`,
       currentOf(row),
-      `${escapeHtml(row.proposed.text)}${row.proposed.guarantee === undefined ? '' : `<br><code>${escapeHtml(row.proposed.guarantee)}</code>`}`,
+      `${escapeHtml(briefly(row.proposed.text))}${row.proposed.guarantee === undefined ? '' : `<br><code>${escapeHtml(row.proposed.guarantee.split(' of @')[0] ?? '')}</code>`}`,
       `${row.priority} <small class="dim">${row.effort}</small>`,
     ],
   }))
   const rest = joined.length - shown.length
-  const note = `Guarantees: config and static. Effort: assumed.${rest > 0 ? ` <b>${rest} more rows (static)</b> are in the JSON report.` : ''}`
-  return (
-    table(
-      ['component', 'how it fails', 'takes down', 'holds today', 'would hold', 'when'],
-      shown,
-      'Failure propagation matrix',
-    ) + tableNote(note)
-  )
+  const note = `Guarantees: config and static. Effort: assumed. In full: with the findings and in the plan.${rest > 0 ? ` <b>${rest} more rows (static)</b> are in the JSON report.` : ''}`
+  const columns = ['component', 'how it fails', 'takes down', 'holds today', 'would hold', 'when']
+  return folded(columns, shown, ROWS_OPEN, 'Failure propagation matrix') + tableNote(note)
 }
 
 function findingsOf(fingerprints: readonly string[]): string {
@@ -94,7 +93,7 @@ function cascades({ cascades: all, hasMoreCascades }: Report): string {
     return `<details class="cascade"${index === 0 ? ' open' : ''}><summary>${way} <span class="dim">${isAssumed ? 'assumed' : 'config, static'}</span></summary><ol class="steps">${list.join('')}</ol></details>`
   })
   return (
-    items.join('') +
+    `<div class="list">${items.join('')}</div>` +
     (hasMoreCascades ? tableNote('There are more paths; these end in different places, or are the longest.') : '')
   )
 }
@@ -110,7 +109,7 @@ function singlePoints({ singlePoints: points }: Report): string {
       few(takesDown, 12, known(isAssumed)),
     ],
   }))
-  return `<h3>Single points of failure</h3>${table(['runs once (config)', 'takes down', 'which'], rows, 'Single points of failure')}`
+  return `<h3>Single points of failure</h3>${folded(['runs once (config)', 'takes down', 'which'], rows, ROWS_OPEN, 'Single points of failure')}`
 }
 
 function permanent({ permanentStates: states, categories }: Report): string {
@@ -132,11 +131,6 @@ function permanent({ permanentStates: states, categories }: Report): string {
     }))
   const rest = states.length - rows.length
   const note = `The risk after is assumed until an experiment shows it.${rest > 0 ? ` <b>${rest} more (static)</b> are among the findings.` : ''}`
-  return (
-    table(
-      ['where', 'what stays down', 'recovery pattern', 'risk before', 'risk after'],
-      rows,
-      'Permanent failure states',
-    ) + tableNote(note)
-  )
+  const columns = ['where', 'what stays down', 'recovery pattern', 'risk before', 'risk after']
+  return folded(columns, rows, ROWS_OPEN, 'Permanent failure states') + tableNote(note)
 }

@@ -1,15 +1,18 @@
 // Readiness by start order, the architecture review's checklist, the plan, and what was read.
 
 import { CHECKS } from './checklist.ts'
+import { brokenIn, NOTHING_READ, unreadGroups } from './coverage.ts'
 import { NOT_MEASURABLE, showPlace } from './figure.ts'
-import { few, figureText, linkTo, section, table, tableNote } from './html-parts.ts'
+import { few, figureText, type Row, section, table, tableNote } from './html-parts.ts'
 import { escapeHtml } from './html-text.ts'
+import type { Task } from './plan.ts'
 import { PROPOSALS } from './proposals.ts'
 import type { Report } from './report.ts'
 
 const COMPONENTS_MAX = 60
 const LINKS_MAX = 20
-const UNREAD_MAX = 60
+const UNREAD_MAX = 40
+const PATHS_MAX = 5
 
 export function review(report: Report): string {
   return [
@@ -38,9 +41,9 @@ function startOrder({ startOrder: { waves, circle, weak, unordered } }: Report):
   const list = (title: string, names: readonly string[], good: string): string =>
     names.length === 0
       ? `<h3>${title} (config)</h3><p class="ok">✓ ${good}</p>`
-      : `<h3>${title} (config)</h3><ul>${names
+      : `<h3>${title} (config)</h3><ul class="pairs">${names
           .slice(0, LINKS_MAX)
-          .map((name) => `<li>${escapeHtml(name)}</li>`)
+          .map((name) => `<li>${escapeHtml(name).replace(' -&#62; ', ' → ')}</li>`)
           .join(
             '',
           )}${names.length > LINKS_MAX ? `<li class="dim">and ${names.length - LINKS_MAX} more (config)</li>` : ''}</ul>`
@@ -87,59 +90,84 @@ function checklist({ checklist: rows, graph, findings }: Report): string {
 function plan({ plan: phases }: Report): string {
   const [first] = phases
   if (first === undefined) return '<p>Nothing strong was found: there is nothing to plan.</p>'
+  const isOwned = phases.some(({ tasks }) => tasks.some(({ owners }) => owners.length > 0))
   const parts = phases.map(({ priority, title, after, fingerprints, effort, tasks }) => {
-    const rows = tasks.map((task) => ({
-      cells: [
-        `${escapeHtml(task.text)}${task.guarantee === undefined ? '' : `<br><small class="dim">drop-in</small> <code>${escapeHtml(task.guarantee)}</code>`}`,
-        `${linkTo(task.fingerprints[0] ?? '', task.rule)}<br><small class="dim">${task.fingerprints.length} ${task.fingerprints.length === 1 ? 'finding' : 'findings'} (static)</small>`,
-        few(task.components, 4, 'static') || '<span class="dim">no component</span>',
-        figureText(task.effort),
-        task.owners.length === 0 ? '<span class="dim">unassigned</span>' : few(task.owners, 3, 'config'),
-        task.after.length === 0 ? '<span class="dim">nothing</span>' : task.after.map(escapeHtml).join(', '),
-      ],
-    }))
     const waits = after.length === 0 ? 'starts at once' : `after ${after.join(', ')}`
-    return `<details class="phase" open><summary><b>${priority}</b> ${escapeHtml(title)} <span class="dim">${fingerprints.length} findings (static) · ${figureText(effort)} · ${waits}</span></summary>${table(['what', 'for', 'where', 'effort', 'owner', 'waits for'], rows, `Phase ${priority}`)}</details>`
+    const columns = ['what', 'for', 'where', 'at most (assumed)', ...(isOwned ? ['owner'] : [])]
+    const found = fingerprints.length === 1 ? 'finding' : 'findings'
+    return `<details class="phase" id="plan-${priority}" open><summary><b>${priority}</b> ${escapeHtml(title)} <span class="dim">${fingerprints.length} ${found} (static) · ${figureText(effort)} · ${waits}</span></summary>${table(
+      columns,
+      tasks.map((task) => taskRow(task, isOwned)),
+      `Phase ${priority}`,
+    )}</details>`
   })
+  const owners = isOwned ? '' : ' Owners: unassigned, no line of CODEOWNERS names them.'
   return (
     parts.join('') +
     tableNote(
-      `Effort rests on ${escapeHtml(first.effort.source)}. Findings for review are decided before anything is planned for them.`,
+      `Effort rests on ${escapeHtml(first.effort.source)}.${owners} Findings for review are decided before anything is planned for them.`,
     )
   )
 }
 
+function taskRow(task: Task, isOwned: boolean): Row {
+  const dropIn =
+    task.guarantee === undefined
+      ? ''
+      : `<br><small class="dim">drop-in</small> <code>${escapeHtml(task.guarantee)}</code>`
+  const waits =
+    task.after.length === 0
+      ? ''
+      : `<br><small class="dim">waits for</small> <code>${task.after.map(escapeHtml).join(', ')}</code>`
+  return {
+    cells: [
+      `${escapeHtml(task.text)}${dropIn}${waits}`,
+      `<a href="#f-${escapeHtml(task.fingerprints[0] ?? '')}"><code class="rule">${escapeHtml(task.rule)}</code></a><br><small class="dim">${task.fingerprints.length} ${task.fingerprints.length === 1 ? 'finding' : 'findings'} (static)</small>`,
+      few(task.components, 4, 'static') || '<span class="dim">no component</span>',
+      `${task.effort.value} h`,
+      ...(isOwned
+        ? [task.owners.length === 0 ? '<span class="dim">unassigned</span>' : few(task.owners, 3, 'config')]
+        : []),
+    ],
+  }
+}
+
 export function coverage({
-  coverage: { languages, configuration, leftOut, unread, brokenRules, suppressionProblems },
+  coverage: { languages, configuration, leftOut, unread, suppressionProblems, ...broken },
+  grade,
 }: Report): string {
   const read = [
     ...languages.map(({ language, files, lines }) => `${language}: ${figureText(files)}, ${figureText(lines)}`),
     ...configuration.map(({ kind, files }) => `${escapeHtml(kind)}: ${figureText(files)}`),
   ]
+  const groups = unreadGroups(unread)
   const items = [
-    ...brokenRules.map(({ rule, message }) => `<b>rule ${escapeHtml(rule)} broke: ${escapeHtml(message)}</b>`),
+    ...brokenIn(broken).map((what) => `<b>${escapeHtml(what)}</b>`),
     ...suppressionProblems.map(
       ({ file, line, problem }) =>
         `suppression at <code>${escapeHtml(`${file}:${line}`)}</code>: ${escapeHtml(problem)}`,
     ),
-    ...unread
-      .slice(0, UNREAD_MAX)
-      .map(
-        ({ path, why, detail }) =>
-          `<code>${escapeHtml(path)}</code>: ${why}${detail === undefined ? '' : ` (${escapeHtml(detail)})`}`,
-      ),
-    ...(unread.length > UNREAD_MAX ? [`and ${unread.length - UNREAD_MAX} more (static)`] : []),
+    ...groups.slice(0, UNREAD_MAX).map(({ why, paths }) => {
+      const names = paths
+        .slice(0, PATHS_MAX)
+        .map((path) => `<code>${escapeHtml(path)}</code>`)
+        .join(', ')
+      return `${escapeHtml(why)}: ${paths.length === 1 ? names : `${paths.length} (static): ${names}${paths.length > PATHS_MAX ? ' …' : ''}`}`
+    }),
+    ...(groups.length > UNREAD_MAX ? [`and ${groups.length - UNREAD_MAX} more reasons (static)`] : []),
   ]
   const left = leftOut.map(({ role, files }) => `${escapeHtml(role)} code ${figureText(files)}`)
   return section(
     'coverage',
     'What was read, and what was not',
     '',
-    `<p>${read.length === 0 ? 'Nothing was read.' : `${read.join('; ')}.`}</p>`,
+    `<p>${read.length === 0 ? NOTHING_READ[grade === null ? 'nothing known' : 'a mesh'] : `${read.join('; ')}.`}</p>`,
     left.length === 0 ? '' : `<p>Left out on purpose: ${left.join('; ')}.</p>`,
-    unread.length === 0
-      ? '<p>Everything that could matter was read.</p>'
-      : `<p>Not read: ${unread.length} (static).</p>`,
+    unread.length > 0
+      ? `<p>Not read: ${unread.length} (static).</p>`
+      : read.length > 0
+        ? '<p>Everything that could matter was read.</p>'
+        : '',
     items.length === 0 ? '' : `<ul>${items.map((item) => `<li>${item}</li>`).join('')}</ul>`,
   )
 }

@@ -7,18 +7,25 @@ export const SCRIPT = `
   const filters = document.querySelector('.filters')
   const fields = [...document.querySelectorAll('.filters [data-by]')]
   const count = document.getElementById('count')
-  const texts = new Map(all.map((one) => [one, one.textContent.toLowerCase()]))
+  const none = document.getElementById('none')
+  // Of a thousand findings reading all texts would delay the first sight: only who is searched is read.
+  const texts = new Map()
+  const textOf = (one) => {
+    if (!texts.has(one)) texts.set(one, one.textContent.toLowerCase())
+    return texts.get(one)
+  }
   const apply = () => {
     let shown = 0
     for (const one of all) {
       const fits = fields.every((field) => {
         if (field.value.trim() === '') return true
-        return field.dataset.by === 'text' ? texts.get(one).includes(field.value.trim().toLowerCase()) : one.dataset[field.dataset.by] === field.value
+        return field.dataset.by === 'text' ? textOf(one).includes(field.value.trim().toLowerCase()) : one.dataset[field.dataset.by] === field.value
       })
       one.hidden = !fits
       if (fits) shown++
     }
     if (count) count.textContent = shown + ' of ' + all.length + ' shown'
+    if (none) none.hidden = shown > 0 || all.length === 0
   }
   if (filters) filters.hidden = false
   for (const field of fields) field.addEventListener('input', apply)
@@ -45,7 +52,7 @@ export const SCRIPT = `
     if (node === undefined) radius.textContent = hint
     else {
       const names = [...down].map((index) => byIndex.get(index)?.dataset.name).filter((name) => name !== undefined)
-      const rest = names.length === 0 ? ' takes down nothing else that was seen.' : ' takes down ' + names.slice(0, 14).join(', ') + (names.length > 14 ? ' and ' + (names.length - 14) + ' more' : '') + ' (' + node.dataset.known + ').'
+      const rest = names.length === 0 ? ' takes down nothing else that was seen.' : ' takes down ' + names.slice(0, 9).join(', ') + (names.length > 9 ? ' and ' + (names.length - 9) + ' more' : '') + ' (' + node.dataset.known + ').'
       radius.textContent = node.dataset.name + rest
     }
   }
@@ -56,7 +63,10 @@ export const SCRIPT = `
     const name = chosen?.dataset.name ?? ''
     const exists = field !== undefined && [...field.options].some((option) => option.value === name)
     if (field) field.value = exists ? name : ''
-    for (const row of rows) row.classList.toggle('other', chosen !== undefined && !row.dataset.component.split('|').includes(name))
+    for (const row of rows) {
+      row.classList.toggle('other', chosen !== undefined && !row.dataset.component.split('|').includes(name))
+      if (chosen !== undefined && !row.classList.contains('other')) row.closest('details')?.setAttribute('open', '')
+    }
     apply()
     show(chosen)
   }
@@ -68,6 +78,11 @@ export const SCRIPT = `
     node.addEventListener('click', () => choose(node))
     node.addEventListener('keydown', (event) => {
       if (event.key === 'Escape' && chosen !== undefined) choose(chosen)
+      const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key]
+      if (step) {
+        event.preventDefault()
+        nodes[(nodes.indexOf(node) + step + nodes.length) % nodes.length].focus()
+      }
       if (node.tagName === 'BUTTON' || (event.key !== 'Enter' && event.key !== ' ')) return
       event.preventDefault()
       choose(node)
@@ -79,13 +94,20 @@ export const SCRIPT = `
     apply()
   })
   const reveal = () => {
-    const one = all.find(({ id }) => '#' + id === location.hash)
+    const one = [...document.querySelectorAll('details[id]')].find(({ id }) => '#' + id === location.hash)
     if (one) {
       one.hidden = false
       one.open = true
       one.scrollIntoView()
+      one.querySelector('summary').focus({ preventScroll: true })
     }
   }
+  addEventListener('keydown', (event) => {
+    const search = fields.find((one) => one.dataset.by === 'text')
+    if (event.key !== '/' || event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT)$/.test(event.target.tagName)) return
+    event.preventDefault()
+    search?.focus()
+  })
   addEventListener('hashchange', reveal)
   reveal()
   let closed = []

@@ -1,11 +1,11 @@
-// What an executive needs: the grade with its counts, the first risks, the top ten, service levels, and how each category came out.
+// What an executive needs: the grade with its counts, the first risks and what to do, the phases of the plan, service levels, the top ten; and how each category came out.
 
 import { SEVERITIES } from '../model/finding.ts'
 import { type Figure, NOT_MEASURABLE } from './figure.ts'
 import { figureText, linkTo, section, severityTag, table, tableNote, whereOf } from './html-parts.ts'
 import { escapeHtml } from './html-text.ts'
 import { effectOf } from './matrix.ts'
-import { effortOf, priorityOf } from './plan.ts'
+import { briefly, effortOf, priorityOf } from './plan.ts'
 import type { Report, ReportedFinding } from './report.ts'
 
 const RISKS = 3
@@ -17,21 +17,20 @@ export function head(report: Report): string {
       ? `<div class="grade none">${NOT_MEASURABLE}</div>`
       : `<div class="grade g${grade}" role="img" aria-label="Grade ${grade}">${grade}</div>`
   const day = escapeHtml(generatedAt.slice(0, 16).replace('T', ' '))
+  const counts =
+    grade === null
+      ? ''
+      : `<div class="tiles" role="group" aria-label="Findings (static)">${SEVERITIES.map((severity) => tile(figures[severity], severity, severity)).join('')}${tile(figures.review, 'for review')}${tile(figures.suppressed, 'suppressed')}<div class="tile how">(${figures.strong.provenance})</div></div>`
   return [
-    `<div id="summary"><header class="head">${badge}<div class="title"><h1>${escapeHtml(name)}</h1><p>${escapeHtml(gradeBecause)}</p>`,
+    `<header class="head">${badge}<div class="title"><h1>${escapeHtml(name)}</h1><p>${escapeHtml(gradeBecause)}</p>`,
     `<small>Audit by ${escapeHtml(tool.name)} ${escapeHtml(tool.version)} · ${day} UTC · ${figureText(figures.rules)} applied</small></div></header>`,
-    '<div class="tiles">',
-    ...SEVERITIES.map((severity) => tile(figures[severity], `${severity}, strong`, severity)),
-    tile(figures.review, 'for review'),
-    tile(figures.suppressed, 'suppressed'),
-    '</div>',
-    section('risks', 'Top risks', '', risks(topOf(report), report)),
-    '</div>',
+    counts,
   ].join('')
 }
 
 function tile({ value, provenance }: Figure, name: string, kind = ''): string {
-  return `<div class="tile${value === 0 ? ' zero' : ''}"><b${kind === '' ? '' : ` class="${kind}"`}>${value.toLocaleString('en')}</b>${escapeHtml(name)} <span>(${provenance})</span></div>`
+  const title = `${name}${kind === '' ? '' : ', strong'} (${provenance})`
+  return `<div class="tile${value === 0 ? ' zero' : ''}" title="${title}"><b${kind === '' ? '' : ` class="${kind}"`}>${value.toLocaleString('en')}</b> ${name}</div>`
 }
 
 function topOf({ findings, topTen: prints }: Report): readonly ReportedFinding[] {
@@ -39,26 +38,18 @@ function topOf({ findings, topTen: prints }: Report): readonly ReportedFinding[]
   return prints.flatMap((print) => byPrint.get(print) ?? [])
 }
 
-export function summary(report: Report): string {
-  const top = topOf(report)
+/** What fits on the first screen. */
+export function opening(report: Report): string {
   return [
+    `<div id="summary">${head(report)}`,
+    section('risks', 'Top risks', '', risks(topOf(report), report)),
+    `<div class="halves">${section('phases', 'What to do, in order', '', phases(report))}${section('levels', 'Service levels', '', levels(report))}</div>`,
+    '</div>',
     section(
       'top',
       'Top ten',
       'Strong before review, severe before slight, each rule once before one comes twice, then what takes most down.',
-      topTen(top),
-    ),
-    section(
-      'levels',
-      'Service levels',
-      'Target against actual. An audit that only reads measures nothing: what would have to be measured is named.',
-      levels(report),
-    ),
-    section(
-      'categories',
-      'Where it tears',
-      'A category without a rule, or with nothing to look at, is not counted as good.',
-      categories(report),
+      topTen(topOf(report)),
     ),
   ].join('\n')
 }
@@ -72,48 +63,78 @@ function risks(top: readonly ReportedFinding[], { blastRadii }: Report): string 
     const reach =
       down.length === 0 || effectOf(finding) !== 'stops'
         ? ''
-        : ` <span class="reach">With ${escapeHtml(radius?.component ?? '')} goes down: ${down.slice(0, 6).map(escapeHtml).join(', ')}${down.length > 6 ? ' …' : ''} (${radius?.isAssumed === true ? 'assumed' : 'config'})</span>`
-    return `<li class="risk ${finding.severity}">${severityTag(finding.severity)} <b>${linkTo(finding.fingerprint, finding.title)}</b>${escapeHtml(finding.symptom)} ${whereOf(finding)}${reach}</li>`
+        : `<span class="reach">With ${escapeHtml(radius?.component ?? '')} goes down: ${down.slice(0, 6).map(escapeHtml).join(', ')}${down.length > 6 ? ' …' : ''} (${radius?.isAssumed === true ? 'assumed' : 'config'})</span>`
+    const [remedy] = finding.remedies
+    const doing =
+      remedy === undefined
+        ? ''
+        : `<p><b>${remedy.priority}</b> ${escapeHtml(briefly(remedy.text))} <small class="dim">effort ${remedy.effort} (assumed)</small></p>`
+    return `<li class="risk ${finding.severity}"><div><h3>${severityTag(finding.severity)} ${linkTo(finding.fingerprint, finding.title)}</h3><p>${escapeHtml(finding.symptom)}</p><p>${whereOf(finding)} ${reach}</p></div>${doing}</li>`
   })
   return `<ol class="risks">${items.join('')}</ol>`
 }
 
+function phases({ plan }: Report): string {
+  if (plan.length === 0) return '<p>Nothing strong was found: there is nothing to plan.</p>'
+  const rows = plan.map(({ priority, title, after, fingerprints, effort }) => ({
+    cells: [
+      `<b>${priority}</b>`,
+      `<a href="#plan-${priority}">${escapeHtml(title)}</a><br><small class="dim">${after.length === 0 ? 'starts at once' : `after ${after.join(', ')}`}</small>`,
+      String(fingerprints.length),
+      `${effort.value} h`,
+    ],
+  }))
+  const numbers = ['findings<br>(static)', 'at most<br>(assumed)'].map((name) => ({ name, isNumber: true }))
+  return table(['', 'phase', ...numbers], rows, 'Phases of the plan')
+}
+
 function topTen(top: readonly ReportedFinding[]): string {
   if (top.length === 0) return '<p>Nothing was found.</p>'
+  const isOwned = top.some(({ owner }) => owner !== undefined)
   const rows = top.map((finding, index) => ({
     cells: [
       String(index + 1),
-      severityTag(finding.severity),
+      `${severityTag(finding.severity)}${finding.tier === 'review' ? '<br><small class="dim">review</small>' : ''}`,
       `${linkTo(finding.fingerprint, finding.title)}<br>${whereOf(finding)}`,
       escapeHtml(finding.component ?? ''),
-      escapeHtml(finding.tier),
-      priorityOf(finding),
-      `${effortOf(finding)} <small>(assumed)</small>`,
-      escapeHtml(finding.owner ?? 'unassigned'),
+      escapeHtml(briefly(finding.remedies[0]?.text ?? '')),
+      `${priorityOf(finding)} <small class="dim">${effortOf(finding)}</small>`,
+      ...(isOwned ? [escapeHtml(finding.owner ?? 'unassigned')] : []),
     ],
   }))
-  return table(
-    [{ name: '', isNumber: true }, 'severity', 'finding', 'component', 'tier', 'priority', 'effort', 'owner'],
-    rows,
-    'Top ten findings',
+  const columns = ['severity', 'finding', 'component', 'what to do', 'when', ...(isOwned ? ['owner'] : [])]
+  const owners = isOwned ? '' : ' Owners: unassigned, no line of CODEOWNERS names them.'
+  return (
+    table([{ name: '', isNumber: true }, ...columns], rows, 'Top ten findings') +
+    tableNote(`When: priority and effort, XS to XL (assumed).${owners}`)
   )
 }
 
+/** Target against actual: where nothing is stated and nothing measured, once for all. */
 function levels({ serviceLevels }: Report): string {
+  const isBlind = serviceLevels.every(({ target, actual }) => target === null && actual === null)
   const rows = serviceLevels.map(({ name, target, actual, needs }) => ({
     cells: [
       escapeHtml(name),
-      target === null ? '<span class="dim">none is stated</span>' : figureText(target),
-      actual === null ? `<b class="dim">${NOT_MEASURABLE}</b>` : figureText(actual),
-      escapeHtml(needs),
+      ...(isBlind
+        ? []
+        : [
+            target === null ? '<span class="dim">none is stated</span>' : figureText(target),
+            actual === null ? `<b class="dim">${NOT_MEASURABLE}</b>` : figureText(actual),
+          ]),
+      `<small>${escapeHtml(needs)}</small>`,
     ],
   }))
-  return table(['level', 'target', 'actual', 'what would have to be measured'], rows, 'Service levels')
+  const columns = ['level', ...(isBlind ? [] : ['target', 'actual']), 'what would have to be measured']
+  const lead = isBlind
+    ? `<p class="lead">Target: none is stated. Actual: <b class="dim">${NOT_MEASURABLE}</b>, an audit that only reads measures nothing.</p>`
+    : ''
+  return `<div class="tight">${lead}${table(columns, rows, 'Service levels')}</div>`
 }
 
 const MARKS = { torn: '✗', 'to review': '?', 'nothing found': '✓', [NOT_MEASURABLE]: '·' } as const
 
-function categories({ categories: states, findings }: Report): string {
+export function categories({ categories: states, findings }: Report): string {
   const open = findings.filter(({ suppressed }) => suppressed === undefined)
   const rows = states.map(({ category, state, because, rules, lookedAt, review }) => {
     const own = open.filter((finding) => finding.category === category && finding.tier !== 'review')
@@ -134,5 +155,10 @@ function categories({ categories: states, findings }: Report): string {
     }
   })
   const numbers = [...SEVERITIES, 'for review', 'rules'].map((name) => ({ name, isNumber: true }))
-  return table(['category', 'state', ...numbers, 'looked at'], rows, 'Categories') + tableNote('Counts: static.')
+  return section(
+    'categories',
+    'Where it tears',
+    'A category without a rule, or with nothing to look at, is not counted as good.',
+    table(['category', 'state', ...numbers, 'looked at'], rows, 'Categories') + tableNote('Counts: static.'),
+  )
 }

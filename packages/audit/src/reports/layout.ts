@@ -4,8 +4,13 @@
 
 import type { Component, SystemLink } from '../model/graph.ts'
 
-export const BOX = { width: 168, height: 46 } as const
+export const BOX = { width: 176, height: 46 } as const
 export const GAP = { x: 84, y: 18 } as const
+/** Of many columns: names stay readable where the whole fits. */
+const GAP_NARROW = 56
+const COLUMNS_WIDE = 6
+/** How far a link within a column goes around it. */
+export const SIDE = 34
 export const MARGIN = 14
 
 export interface Placed {
@@ -21,6 +26,8 @@ export interface Panel {
   /** The file that says most of it. */
   readonly from: string
   readonly links: readonly SystemLink[]
+  /** Names of links into what most call: a fan that would hide the others. */
+  readonly busy: ReadonlySet<string>
   readonly width: number
   readonly height: number
 }
@@ -35,6 +42,7 @@ export interface Layout {
 const PANEL_MAX = 60
 const PAGE_MAX = 160
 const COLUMNS_MAX = 7
+const BUSY_MIN = 7
 const SWEEPS = 6
 
 export function layoutOf(components: readonly Component[], links: readonly SystemLink[]): Layout {
@@ -96,12 +104,14 @@ const PASSING_MAX = 30
 function panelOf(components: readonly Component[], all: readonly SystemLink[]): Panel {
   const names = new Set(components.map(({ name }) => name))
   const links = all.filter(({ from, to }) => names.has(from) && names.has(to))
+  const busy = busyOf(links)
   const at = columnsOf(components, links)
   const columns: Slot[][] = Array.from({ length: Math.max(...at.values()) + 1 }, () => [])
   for (const component of components) columns[at.get(component.name) ?? 0]?.push({ key: component.name, component })
   const chains = links.map((link) => {
     const [from = 0, to = 0] = [at.get(link.from), at.get(link.to)]
-    const between = components.length > PASSING_MAX ? [] : columns.slice(from + 1, Math.max(from + 1, to))
+    const isDirect = components.length > PASSING_MAX || busy.has(link.name)
+    const between = isDirect ? [] : columns.slice(from + 1, Math.max(from + 1, to))
     const keys = between.map((column, index) => {
       const key = `${link.name}\n${index}`
       column.push({ key, component: undefined })
@@ -112,10 +122,11 @@ function panelOf(components: readonly Component[], all: readonly SystemLink[]): 
   order(columns, chains)
   const heights = columns.map((column) => column.reduce((sum, slot) => sum + heightOf(slot) + GAP.y, -GAP.y))
   const height = Math.max(...heights)
+  const gap = columns.length < COLUMNS_WIDE ? GAP.x : GAP_NARROW
   const points = new Map<string, { readonly x: number; readonly y: number }>()
   const placed: Placed[] = []
   for (const [index, column] of columns.entries()) {
-    const x = MARGIN + index * (BOX.width + GAP.x)
+    const x = MARGIN + index * (BOX.width + gap)
     let y = MARGIN + (height - (heights[index] ?? 0)) / 2
     for (const slot of column) {
       if (slot.component === undefined) points.set(slot.key, { x, y: y + PASS_HEIGHT / 2 })
@@ -129,8 +140,16 @@ function panelOf(components: readonly Component[], all: readonly SystemLink[]): 
       chain.slice(1, -1).flatMap((key) => points.get(key) ?? []),
     ]),
   )
-  const width = MARGIN * 2 + columns.length * (BOX.width + GAP.x) - GAP.x
-  return { placed, past, from: fileOf(components), links, width, height: MARGIN * 2 + height }
+  const last = columns.length - 1
+  const side = links.some(({ from, to }) => at.get(from) === last && at.get(to) === last) ? SIDE : 0
+  const width = MARGIN * 2 + columns.length * (BOX.width + gap) - gap + side
+  return { placed, past, from: fileOf(components), links, busy, width, height: MARGIN * 2 + height }
+}
+
+function busyOf(links: readonly SystemLink[]): ReadonlySet<string> {
+  const callers = new Map<string, number>()
+  for (const { to } of links) callers.set(to, (callers.get(to) ?? 0) + 1)
+  return new Set(links.flatMap(({ name, to }) => ((callers.get(to) ?? 0) >= BUSY_MIN ? [name] : [])))
 }
 
 function heightOf({ component }: Slot): number {
@@ -147,8 +166,27 @@ function columnsOf(components: readonly Component[], links: readonly SystemLink[
       if ((at.get(to) ?? 0) < next && next < columnsMax) at.set(to, next)
     }
   }
+  spread(at, links)
   const used = [...new Set(at.values())].sort((a, b) => a - b)
   return new Map([...at].map(([name, column]) => [name, used.indexOf(column)]))
+}
+
+/** Whom nobody needs may stand in any column left of whom it needs: the emptiest, so that none grows tall, and of those the nearest. */
+function spread(at: Map<string, number>, links: readonly SystemLink[]): void {
+  const needed = new Set(links.map(({ to }) => to))
+  const nearest = new Map<string, number>()
+  for (const { from, to } of links) nearest.set(from, Math.min(nearest.get(from) ?? COLUMNS_MAX, at.get(to) ?? 0))
+  const heights = Array.from({ length: COLUMNS_MAX }, () => 0)
+  const free = [...at.keys()].filter((name) => !needed.has(name) && (nearest.get(name) ?? 0) > 0)
+  const isFree = new Set(free)
+  for (const [name, column] of at) if (!isFree.has(name)) heights[column] = (heights[column] ?? 0) + 1
+  // Who has the least choice first.
+  for (const name of free.sort((a, b) => (nearest.get(a) ?? 0) - (nearest.get(b) ?? 0))) {
+    const columns = heights.slice(0, nearest.get(name))
+    const column = columns.lastIndexOf(Math.min(...columns))
+    at.set(name, column)
+    heights[column] = (heights[column] ?? 0) + 1
+  }
 }
 
 /** Each column by the mean place of its neighbours, to and fro: fewer lines cross. */

@@ -1,9 +1,10 @@
 // How failure travels, in Markdown: the matrix, critical paths, single points of failure, states that nothing leaves, start order, the checklist.
 
 import { CHECKS } from './checklist.ts'
-import { NOT_MEASURABLE, showPlace } from './figure.ts'
-import { code, few, plain, table } from './markdown-text.ts'
+import { NOT_MEASURABLE } from './figure.ts'
+import { code, few, folded, type Links, placeOf, plain, table } from './markdown-text.ts'
 import { joinRows, NOTHING_ELSE } from './matrix.ts'
+import { briefly } from './plan.ts'
 import { PROPOSALS } from './proposals.ts'
 import type { Report } from './report.ts'
 
@@ -20,6 +21,8 @@ export function propagation({ matrix, graph }: Report): string {
   if (graph.components.length === 0)
     return `## Failure propagation\n\nNo components were recognised: ${NOT_MEASURABLE}.`
   const joined = joinRows(matrix)
+  if (joined.length === 0)
+    return '## Failure propagation\n\nNo way was seen in which one of them fails and takes another down.'
   const rows = joined
     .slice(0, ROWS_MAX)
     .map((row) => [
@@ -31,26 +34,28 @@ export function propagation({ matrix, graph }: Report): string {
       row.current.length === 0
         ? 'nothing was seen'
         : row.current.map(({ kind, state }) => `${PROPOSALS[kind].label}: ${state}`).join(', '),
-      `${plain(row.proposed.text)}${row.proposed.guarantee === undefined ? '' : ` ${code(row.proposed.guarantee)}`}`,
-      row.priority,
-      row.effort,
+      `${plain(briefly(row.proposed.text))}${row.proposed.guarantee === undefined ? '' : ` ${code(row.proposed.guarantee.split(' of @')[0] ?? '')}`}`,
+      `${row.priority} ${row.effort}`,
     ])
   const rest = joined.length - rows.length
   return [
     '## Failure propagation',
     'Each component, how it may fail, what goes down with it, what holds today, what would. Guarantees: config and static; effort: assumed.',
-    table(['component', 'how it fails', 'takes down', 'holds today', 'would hold', 'priority', 'effort'], rows),
+    folded(
+      `The matrix: ${rows.length} ${rows.length === 1 ? 'row' : 'rows'} (static)`,
+      table(['component', 'how it fails', 'takes down', 'holds today', 'would hold', 'when'], rows),
+    ),
     ...(rest > 0 ? [`${rest} more rows (static) are in the JSON report.`] : []),
   ].join('\n\n')
 }
 
-export function criticalPaths({ cascades, hasMoreCascades, singlePoints }: Report): string {
+export function criticalPaths({ cascades, hasMoreCascades, singlePoints }: Report, links: Links | undefined): string {
   const paths = cascades.map(({ components, isAssumed, steps }) => {
     const list = steps.map(({ text, loc, provenance }, index) => {
-      const place = loc === undefined ? '' : ` ${code(showPlace({ loc, provenance, what: '' }))}`
+      const place = loc === undefined ? '' : ` ${placeOf({ loc, provenance, what: '' }, links)}`
       return `${index + 1}. ${plain(text)}${place} · ${provenance}`
     })
-    return [`#### ${components.map(plain).join(' → ')} (${known(isAssumed)})`, '', ...list].join('\n')
+    return folded(`<b>${components.map(plain).join(' → ')}</b> (${known(isAssumed)})`, list.join('\n'))
   })
   const points = singlePoints
     .slice(0, ROWS_MAX)
@@ -71,12 +76,12 @@ export function criticalPaths({ cascades, hasMoreCascades, singlePoints }: Repor
   ].join('\n\n')
 }
 
-export function permanent({ permanentStates, categories }: Report): string {
+export function permanent({ permanentStates, categories }: Report, links: Links | undefined): string {
   const isBlind = categories.find(({ category }) => category === 'permanent failure')?.state === NOT_MEASURABLE
   const rows = permanentStates
     .slice(0, ROWS_MAX)
     .map((state) => [
-      `${plain(state.component ?? '')} ${state.loc === undefined ? '' : code(`${state.loc.file}:${state.loc.line}`)}`,
+      `${plain(state.component ?? '')} ${placeOf({ loc: state.loc, provenance: 'static', what: '' }, links)}`,
       `${plain(state.what)} ${plain(state.because)}`,
       `**${state.pattern}**: ${state.how}`,
       `${state.riskBefore} (static)`,
@@ -134,7 +139,10 @@ export function checklist({ checklist: rows, findings }: Report): string {
   return [
     '## Architecture review',
     'Yes, no, or · for not seen; empty: does not apply. The evidence of each is in the JSON report: config and static.',
-    table(['component', ...CHECKS.map((kind) => PROPOSALS[kind].label)], shown),
+    folded(
+      `The checklist: ${shown.length} ${shown.length === 1 ? 'component' : 'components'} (config)`,
+      table(['component', ...CHECKS.map((kind) => PROPOSALS[kind].label)], shown),
+    ),
     ...(rest > 0 ? [`${rest} more components (config) are in the JSON report.`] : []),
   ].join('\n\n')
 }

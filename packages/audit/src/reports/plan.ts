@@ -9,6 +9,8 @@ import type { Figure } from './figure.ts'
 /** Hours at the top of a class; XL has none, and counts as two of L. */
 export const EFFORT_HOURS: Readonly<Record<Effort, number>> = { XS: 1, S: 4, M: 16, L: 40, XL: 80 }
 
+const BRIEF_CHARS = 120
+
 const TITLES: Readonly<Record<Priority, string>> = {
   P0: 'Stop what is lost now',
   P1: 'Make failures end by themselves',
@@ -55,6 +57,20 @@ export function priorityOf({ remedies, severity }: Finding): Priority {
 
 export function effortOf({ remedies }: Finding): Effort {
   return remedies[0]?.effort ?? 'M'
+}
+
+/** A remedy's first sentence; of a long one what stands before its colon, or whole clauses, as many as a line takes. */
+export function briefly(text: string): string {
+  const [sentence = ''] = /^.{8,}?[.;](?=\s|$)/.exec(text) ?? [text]
+  if (sentence.length <= BRIEF_CHARS) return sentence.replace(/[.;]$/, '.')
+  const line = sentence.slice(0, BRIEF_CHARS)
+  const upTo = (mark: string, charsMin: number): readonly string[] =>
+    line
+      .split(mark)
+      .map((_, at, parts) => parts.slice(0, at).join(mark))
+      .filter((text) => text.length >= charsMin && text.split('(').length === text.split(')').length)
+  const [before] = upTo(': ', BRIEF_CHARS / 5)
+  return `${before ?? upTo(', ', BRIEF_CHARS / 3).at(-1) ?? line.slice(0, line.lastIndexOf(' '))} …`
 }
 
 /** RE3. Phases without findings are left out. */

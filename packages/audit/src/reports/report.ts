@@ -7,6 +7,7 @@ import type { BlastRadius } from '../graph/blast-radius.ts'
 import type { SinglePoint } from '../graph/paths.ts'
 import type { StartOrder } from '../graph/start-order.ts'
 import type { SystemGraph } from '../model/graph.ts'
+import type { BrokenPart } from '../parts.ts'
 import type { Unread } from '../repository/repository.ts'
 import type { RuleMeta } from '../rules/rule.ts'
 import type { Cascade } from './cascades.ts'
@@ -34,6 +35,8 @@ export interface Coverage {
   readonly leftOut: readonly { readonly role: string; readonly files: Figure }[]
   readonly unread: readonly Unread[]
   readonly brokenRules: readonly { readonly rule: string; readonly message: string }[]
+  /** What is no rule and threw: what it would have told is missing. */
+  readonly brokenParts: readonly BrokenPart[]
   readonly suppressionProblems: readonly SuppressionProblem[]
 }
 

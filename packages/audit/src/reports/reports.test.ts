@@ -75,6 +75,7 @@ function reportOf(findings: readonly Finding[], texts: Readonly<Record<string, s
     findings,
     suppressionProblems: [],
     brokenRules: [],
+    brokenParts: [],
     reads: new Map(),
   }
   return buildReport(scanned, '1.2.3')
@@ -85,7 +86,7 @@ const hostile = reportOf([
   finding(1, { evidence: [{ provenance: 'static', loc: { file: HOSTILE, line: 1, endLine: 1 }, what: HOSTILE }] }),
   finding(2, {
     suppressed: { reason: HOSTILE, until: undefined },
-    reproduction: { steps: [HOSTILE], expected: HOSTILE },
+    reproduction: { demonstration: HOSTILE, through: HOSTILE, steps: [HOSTILE], expected: HOSTILE, mended: HOSTILE },
   }),
 ])
 

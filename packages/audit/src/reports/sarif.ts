@@ -1,17 +1,27 @@
 // The report as SARIF 2.1.0, for GitHub code scanning and editors. GitHub takes 25,000 results of a run and shows 5,000, takes 1,000 places of a result
 // and shows 100 (docs of code scanning, read 2026-11).
 //   RE8. One result per finding, known by its fingerprint, so that a moved line opens no new alert.
+//   RW7. GitHub knows an alert by `primaryLocationLineHash` alone and shows further places only where the message links to them: both are there. A severity is
+//        shown where a rule is of security.
 //   RE9. Beyond GitHub's limits the least severe are left out; how many is said in the file itself and to the caller.
 
 import type { Evidence } from '../model/evidence.ts'
 import { SEVERITIES } from '../model/finding.ts'
 import type { RuleMeta } from '../rules/rule.ts'
+import { brokenIn } from './coverage.ts'
+import { showPlace } from './figure.ts'
 import type { Report, ReportedFinding } from './report.ts'
 
 export const RESULTS_MAX = 5_000
 export const PLACES_MAX = 100
 
 const LEVELS = { critical: 'error', high: 'error', medium: 'warning', low: 'note' } as const
+
+/** In the middle of GitHub's bands; for the others, its words. */
+const SCORES = { critical: '9.5', high: '8.0', medium: '5.5', low: '2.0' } as const
+const PROBLEMS = { critical: 'error', high: 'error', medium: 'warning', low: 'recommendation' } as const
+/** Links to further places in a message; the others are in the file. */
+const LINKED_MAX = 9
 
 export interface RenderedSarif {
   readonly text: string
@@ -39,7 +49,7 @@ export function renderSarif(report: Report): RenderedSarif {
         columnKind: 'utf16CodeUnits',
         invocations: [
           {
-            executionSuccessful: report.coverage.brokenRules.length === 0,
+            executionSuccessful: brokenIn(report.coverage).length === 0,
             toolExecutionNotifications: notifications(report, truncated),
           },
         ],
@@ -63,7 +73,14 @@ function ruleOf({ id, title, why, category, severity, remedies }: RuleMeta): obj
     fullDescription: { text: why },
     help: { text: [why, ...remedies.map(({ priority, text }) => `${priority}: ${text}`)].join('\n\n') },
     defaultConfiguration: { level: LEVELS[severity] },
-    properties: { tags: ['reliability', category], precision: 'high' },
+    properties: {
+      tags: category === 'security' ? ['security'] : ['reliability', category],
+      precision: 'high',
+      // Of what is of security GitHub shows this in the place of the level.
+      ...(category === 'security'
+        ? { 'security-severity': SCORES[severity] }
+        : { 'problem.severity': PROBLEMS[severity] }),
+    },
   }
 }
 
@@ -75,15 +92,30 @@ function resultOf(finding: ReportedFinding, ids: ReadonlyMap<string, number>): o
     ruleId: finding.rule,
     ...(index === undefined ? {} : { ruleIndex: index }),
     level: finding.tier === 'review' ? 'note' : LEVELS[finding.severity],
-    message: { text: `${finding.title}. ${finding.symptom} ${finding.rootCause}` },
+    message: { text: messageOf(finding, more) },
     locations: first === undefined ? [] : [placeOf(first)],
     ...(more.length === 0 ? {} : { relatedLocations: more.map((seen, at) => ({ id: at + 1, ...placeOf(seen) })) }),
-    partialFingerprints: { 'ripstopFingerprint/v1': finding.fingerprint },
+    partialFingerprints: {
+      primaryLocationLineHash: `${finding.fingerprint}:1`,
+      'ripstopFingerprint/v1': finding.fingerprint,
+    },
     ...(finding.suppressed === undefined
       ? {}
       : { suppressions: [{ kind: 'external', status: 'accepted', justification: finding.suppressed.reason }] }),
     properties: { tier: finding.tier, severity: finding.severity, status: finding.status },
   }
+}
+
+/** RW7. What is ours are the links alone: brackets of others' texts are none. */
+function messageOf({ title, symptom, rootCause, remedies }: ReportedFinding, more: readonly Evidence[]): string {
+  const doing = remedies[0] === undefined ? '' : ` ${remedies[0].text}`
+  const text = `${title}. ${symptom} ${rootCause}${doing}`.replace(/[[\]\\]/g, '\\$&')
+  if (more.length === 0) return text
+  const linked = more
+    .slice(0, LINKED_MAX)
+    .map((seen, at) => `[${showPlace(seen).replace(/[[\]\\]/g, '\\$&')}](${at + 1})`)
+  const rest = more.length - linked.length
+  return `${text} Also: ${linked.join(', ')}${rest > 0 ? ` and ${rest} more` : ''}.`
 }
 
 function placeOf({ loc, what }: Evidence): object {
@@ -102,6 +134,6 @@ function notifications({ coverage }: Report, truncated: string | undefined): rea
   return [
     ...(truncated === undefined ? [] : [say('warning', truncated)]),
     ...(coverage.unread.length === 0 ? [] : [say('note', `${coverage.unread.length} files were not read`)]),
-    ...coverage.brokenRules.map(({ rule, message }) => say('error', `rule ${rule} broke: ${message}`)),
+    ...brokenIn(coverage).map((what) => say('error', what)),
   ]
 }

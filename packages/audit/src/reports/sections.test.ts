@@ -62,7 +62,15 @@ function finding(id: string, line: number, more: Partial<Finding> = {}): Finding
 }
 
 function reportOf(findings: readonly Finding[], texts: Readonly<Record<string, string>> = SYSTEM): Report {
-  const scanned = { findings, suppressionProblems: [], brokenRules: [], rules: RULES, wallMs: 0, reads: new Map() }
+  const scanned = {
+    findings,
+    suppressionProblems: [],
+    brokenRules: [],
+    brokenParts: [],
+    rules: RULES,
+    wallMs: 0,
+    reads: new Map(),
+  }
   return buildReport({ ...scanned, repository: repositoryOf(texts) }, '1.0.0')
 }
 

@@ -27,10 +27,15 @@ export function isDevelopment(project: ComposeProject): boolean {
 const JOB_NAME =
   /(^|[-_])(init|migrate|migrations?|migrator|seed|seeder|setup|bootstrap|provision|createbuckets?|create-?topics?|job)([-_]|$)/i
 const JOB_COMMAND =
-  /\b(alembic\s+upgrade|prisma\s+(migrate|db\s+push)|manage\.py\s+migrate|knex\s+migrate|sequelize\s+db:|typeorm\s+migration|flyway|liquibase|db:(migrate|seed)|(npm|pnpm|yarn)\s+(run\s+)?(migrate|seed)|mc\s+(alias|mb|config))\b/i
+  /\b(alembic\s+upgrade|prisma\s+(migrate|db\s+push)|manage\.py\s+migrate|knex\s+migrate|sequelize\s+db:|typeorm\s+migration|flyway|liquibase|db:(migrate|seed)|(npm|pnpm|yarn)\s+(run\s+)?(migrate|seed)|mc\s+(alias|mb|config)|mongoimport|mongorestore|pg_restore)\b/i
 const JOB_IMAGE = /(^|\/)(flyway\/flyway|migrate\/migrate|minio\/mc|liquibase\/liquibase|arigaio\/atlas)(:|$)/
 const SERVES =
   /\b(uvicorn|gunicorn|hypercorn|node\s+\S|next\s+start|run\s+(start|dev|serve)|start:|runserver|celery|exec\s)/i
+
+/** QJ22. What an image does by itself ends: it imports, or moves tables on. */
+export function isJobCommand(command: string): boolean {
+  return JOB_COMMAND.test(command) && !SERVES.test(command)
+}
 
 /** It is meant to end. */
 export function isJob(project: ComposeProject, service: ComposeService): boolean {

@@ -18,8 +18,8 @@ const ENV_FILES_MAX = 500
 
 export interface ReadingConfiguration {
   readonly tell?: Tell
-  /** Put around every reader. */
-  readonly measure?: <T>(reader: string, read: () => T) => T
+  /** Put around every reader; `nothing`: what there is where it throws. */
+  readonly run?: <T>(reader: string, read: () => T, nothing: T) => T
   /** Of the sources: those that say nothing of a schema need not be read again. */
   readonly facts?: ReadonlyMap<string, FileFacts>
 }
@@ -27,17 +27,17 @@ export interface ReadingConfiguration {
 /** Never throws for what a file says: what is broken in it is left out, and told. */
 export function readConfiguration(
   files: FileIndex,
-  { tell = () => {}, measure = (_reader, read) => read(), facts }: ReadingConfiguration = {},
+  { tell = () => {}, run = (_reader, read) => read(), facts }: ReadingConfiguration = {},
 ): Configuration {
   return {
-    compose: measure('compose', () => readComposeProjects(files, tell)),
-    kubernetes: measure('Kubernetes', () => readKubernetes(files, tell)),
-    dockerfiles: measure('Dockerfile', () => readDockerfiles(files, tell)),
-    envFiles: measure('environment files', () => readEnvFiles(files, tell)),
-    manifests: measure('manifests', () => readManifests(files, tell)),
-    schemas: measure('schemas', () => readSchemas(files, tell, facts)),
-    openapi: measure('OpenAPI', () => readOpenApi(files, tell)),
-    moduleNames: measure('module names', () => readModuleNames(files, tell)),
+    compose: run('compose', () => readComposeProjects(files, tell), []),
+    kubernetes: run('Kubernetes', () => readKubernetes(files, tell), []),
+    dockerfiles: run('Dockerfile', () => readDockerfiles(files, tell), []),
+    envFiles: run('environment files', () => readEnvFiles(files, tell), new Map()),
+    manifests: run('manifests', () => readManifests(files, tell), []),
+    schemas: run('schemas', () => readSchemas(files, tell, facts), []),
+    openapi: run('OpenAPI', () => readOpenApi(files, tell), []),
+    moduleNames: run('module names', () => readModuleNames(files, tell), []),
   }
 }
 

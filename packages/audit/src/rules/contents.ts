@@ -39,6 +39,26 @@ export function contentsOf(facts: FileFacts, block: number): Contents {
   return found
 }
 
+const WRITES = new WeakMap<Contents, ReadonlyMap<string, readonly Assignment[]>>()
+
+/** Assignments of a name in a block: of one function rules ask for one name after the other. */
+export function writesIn(facts: FileFacts, block: number, name: string): readonly Assignment[] {
+  const contents = contentsOf(facts, block)
+  const kept = WRITES.get(contents) ?? byName(contents.assignments)
+  WRITES.set(contents, kept)
+  return kept.get(name) ?? []
+}
+
+function byName(all: readonly Assignment[]): ReadonlyMap<string, readonly Assignment[]> {
+  const lists = new Map<string, Assignment[]>()
+  for (const each of all) {
+    const list = lists.get(each.target.text)
+    if (list === undefined) lists.set(each.target.text, [each])
+    else list.push(each)
+  }
+  return lists
+}
+
 function indexOf(facts: FileFacts): Index {
   const children = new Map<number, number[]>()
   for (const [block, { parent, kind }] of facts.blocks.entries()) {

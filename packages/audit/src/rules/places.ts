@@ -19,7 +19,7 @@ export function isByHand(path: string): boolean {
 }
 
 const OF_PAGES =
-  /^(?:react|react-dom|react-native|preact|vue|svelte|solid-js|@angular\/.+|next\/(?:navigation|router|link|image)|@remix-run\/react|@tanstack\/react-query|jquery|mobx|zustand|jotai|redux|react-redux|@reduxjs\/toolkit|swr|obsidian|vscode|electron|expo(?:-[\w-]+)?)(?:$|\/)/
+  /^(?:react|react-dom|react-native|preact|vue|svelte|solid-js|@angular\/.+|next\/(?:navigation|router|link|image)|@remix-run\/react|@tanstack\/react-query|jquery|mobx|zustand|jotai|redux|react-redux|@reduxjs\/toolkit|swr|firebase\/(?:messaging|analytics|performance)|obsidian|vscode|electron|expo(?:-[\w-]+)?)(?:$|\/)/
 const FOLDER_OF_PAGES = /(?:^|\/)(?:public|static|assets|frontend|webapp|client|electron|hooks|components)\//
 /** In a folder of pages too: what answers those pages, or holds what they may not. */
 const OF_SERVERS =

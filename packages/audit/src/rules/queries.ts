@@ -2,7 +2,7 @@
 
 import type { Block, BlockKind, Call, FileFacts, Path, Place, Value } from '../facts/facts.ts'
 import type { Evidence } from '../model/evidence.ts'
-import type { CallSite, Program } from '../program/index.ts'
+import type { CallNames, FoundCall, Program } from '../program/index.ts'
 
 /** Names of the classes and functions around a block, itself included: `Store.get`; '' for the module's own code. */
 export function symbolOf({ blocks }: FileFacts, block: number): string {
@@ -69,7 +69,7 @@ export function seenAt(file: string, { line, endLine }: Pick<Place, 'line' | 'en
   return { provenance: 'static', loc: { file, line, endLine }, what }
 }
 
-/** Calls by what is called last: the quick way to those that a rule is about. */
-export function* callsOf(program: Program, names: readonly string[]): Iterable<CallSite> {
-  for (const name of names) yield* program.callsNamed(name)
+/** Calls by what is called last: the quick way to those that a rule is about. `names` should be a constant. */
+export function callsOf(program: Program, names: CallNames): readonly FoundCall[] {
+  return program.calls(names)
 }

@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { documentRules } from '../reports/explain.ts'
+import { DEMONSTRATIONS, SHOWS } from './demonstrations/index.ts'
 import { GUARANTEES } from './guarantees.ts'
 import { RULES } from './index.ts'
 
@@ -41,4 +42,19 @@ test('AR2: what remedies name exists, where they say', () => {
       const text = readFileSync(new URL(`../../../${pack}/${door}/index.ts`, import.meta.url), 'utf8')
       expect(text).toMatch(new RegExp(`\\b${name}\\b`))
     }
+})
+
+test('QS12: every rule is shown by one demonstration or said to be seen by reading, and none shows what is no rule', () => {
+  const shown = Object.values(SHOWS).flat()
+  expect([...shown].sort()).toEqual(RULES.map(({ meta }) => meta.id).sort())
+  for (const rules of Object.values(SHOWS)) expect(rules.length).toBeGreaterThan(0)
+})
+
+test.each(Object.entries(DEMONSTRATIONS))('QS12: %s is short, and says both outcomes', (_name, demonstration) => {
+  const { steps, expected, mended } = demonstration
+  expect(steps.length).toBeGreaterThan(0)
+  for (const text of [...steps, expected, mended]) expect(text.length).toBeLessThan(180)
+  // A command has a line of its own: whoever looks for it finds it, and what is put in knows that it is one.
+  for (const step of steps) expect(step.startsWith('$ ') || !/[`]|\$ /.test(step), step).toBe(true)
+  expect(mended).not.toBe(expected)
 })

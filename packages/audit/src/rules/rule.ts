@@ -50,7 +50,6 @@ export interface Discovery {
   readonly rootCause: string
   readonly component?: string
   readonly link?: string
-  readonly reproduction?: { readonly steps: readonly string[]; readonly expected: string }
 }
 
 export interface Rule {

@@ -7,7 +7,7 @@ import type { CallSite, IndexedFile, Program } from '../program/index.ts'
 import type { Repository } from '../repository/repository.ts'
 import type { Deadline, OutboundClient } from './contract.ts'
 import { ofLibrary, saidAt } from './deadline.ts'
-import { family, fullName } from './names.ts'
+import { family, fullName, importsLibrary } from './names.ts'
 import type { ProcessDefaults } from './process-defaults.ts'
 import { targetOf } from './targets.ts'
 import { declaredMajor } from './versions.ts'
@@ -22,7 +22,7 @@ export interface Making {
 export function libraryOf(file: IndexedFile, call: Call): Library | undefined {
   const { callee, args } = call
   const language = family(file.facts.language)
-  if (callee.root.startsWith('import:') || callee.root === 'module') {
+  if ((callee.root.startsWith('import:') || callee.root === 'module') && importsLibrary(file.facts)) {
     const name = fullName(file, callee)
     const known = name === undefined ? undefined : makerNamed(language, name)
     if (known !== undefined && (call.isNew || !NEW_ONLY.test(known.name))) return known
@@ -56,7 +56,7 @@ export function makeClient(
       : isSaid
         ? { state: 'present', ms: undefined, site }
         : (setLater(file, site) ??
-          saidAt({ program, site, library }, wait, from) ??
+          saidAt({ program, site, library, major }, wait, from) ??
           defaults.of(library) ??
           ofLibrary(library, wait, major))
   return {
@@ -129,7 +129,9 @@ export function givenClient(
 ): OutboundClient {
   const site: CallSite = { file, call: { ...UNWRITTEN, ...place, callee: type } }
   const isBare =
-    library.name === '@nestjs/microservices' || (library.name === '@nestjs/axios' && !isModuleTold(program))
+    library.name === '@nestjs/microservices' ||
+    library.kind === 'grpc' ||
+    (library.name === '@nestjs/axios' && !isModuleTold(program))
   const deadline: Deadline = isBare
     ? (defaults.of(library) ?? ofLibrary(library, library.answer, declaredMajor(repository, site.file, library.name)))
     : { state: 'unknown' }
@@ -144,19 +146,14 @@ export function givenClient(
   }
 }
 
+const TELLS = /(?:^|\.)HttpModule\.register(?:Async)?$|\.axiosRef\.(?:interceptors|defaults)\b/
 const TOLD = new WeakMap<Program, boolean>()
 
 /** `HttpModule.register({ … })` anywhere, or an interceptor on what is inside of it. */
 function isModuleTold(program: Program): boolean {
   const kept = TOLD.get(program)
   if (kept !== undefined) return kept
-  const told = program.files.some((path) =>
-    program
-      .file(path)
-      ?.facts.calls.some(({ callee }) =>
-        /(?:^|\.)HttpModule\.register(?:Async)?$|\.axiosRef\.(?:interceptors|defaults)\b/.test(callee.text),
-      ),
-  )
+  const told = program.callsLike(TELLS).length > 0
   TOLD.set(program, told)
   return told
 }

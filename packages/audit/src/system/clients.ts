@@ -1,4 +1,5 @@
 // Clients: what is made by a library to make calls with, and where it is used: by the names, fields and functions that hand it on.
+//   QJ8. What a client lends (a connection, a database, a collection of it) is that client, however long the chain.
 
 import type { Assignment, Call, Path, Place, Value } from '../facts/facts.ts'
 import { LENDING_NAMES, METHOD_NAMES, makerNamed } from '../knowledge/index.ts'
@@ -6,7 +7,7 @@ import type { CallSite, IndexedFile, Program } from '../program/index.ts'
 import type { Repository } from '../repository/repository.ts'
 import { givenClient, libraryOf, type Making, makeClient } from './client-makers.ts'
 import type { OutboundClient } from './contract.ts'
-import { family, fullName } from './names.ts'
+import { family, fullName, importsLibrary } from './names.ts'
 import type { ProcessDefaults } from './process-defaults.ts'
 
 export interface Clients {
@@ -119,7 +120,8 @@ function asked(client: OutboundClient, method: string): ReturnType<Clients['used
   return isMethod ? { client, method } : undefined
 }
 
-const NOT_RPC = /^(?:close|waitForReady|getChannel|makeUnaryRequest|on|once|end|write|cancel|bind|constructor)$/
+const NOT_RPC =
+  /^(?:close|waitForReady|getChannel|makeUnaryRequest|getService|getClientByServiceName|on|once|end|write|cancel|bind|constructor)$/
 
 /** Under which keys a name of a file may be bound, seen from a block: the innermost first. */
 function keysOf(file: IndexedFile, { text, isOwn, root }: Path, block: number): readonly string[] {
@@ -157,13 +159,16 @@ export function findClients(repository: Repository, program: Program, defaults: 
   for (const path of touched) bindMade(found, program.file(path) as IndexedFile, path)
   for (const path of program.files) {
     const file = program.file(path)
-    if (file !== undefined && bindTypes(found, { repository, program, defaults, file }, path)) touched.add(path)
+    if (
+      file !== undefined &&
+      importsLibrary(file.facts) &&
+      bindTypes(found, { repository, program, defaults, file }, path)
+    )
+      touched.add(path)
   }
   for (const path of touched) bindNames(found, program.file(path) as IndexedFile, path)
-  for (const path of program.files) {
-    const file = program.file(path)
-    if (file !== undefined && bindLent(found, file, path)) touched.add(path)
-  }
+  for (const path of new Set(program.calls(LENDING_NAMES).map(({ file }) => file)))
+    if (bindLent(found, program.file(path) as IndexedFile, path)) touched.add(path)
   handOut(found, program, touched)
   return found
 }
@@ -218,21 +223,36 @@ function bindNames(found: FoundClients, file: IndexedFile, path: string): void {
       bindTo(found, file, path, assignment, found.named(file, path, assignment.value.path, assignment.block))
 }
 
-/** `const connection = await pool.connect()`. */
+/** `const connection = await pool.connect()`, `const orders = client.db('shop').collection('orders')`. */
 function bindLent(found: FoundClients, file: IndexedFile, path: string): boolean {
   let isTouched = false
   for (const assignment of file.facts.assignments)
     for (const index of madeIn(assignment.value)) {
-      const { callee, block } = file.facts.calls[index] as Call
-      const dot = callee.text.lastIndexOf('.')
-      const method = callee.text.slice(dot + 1)
-      if (dot === -1 || !LENDING_NAMES.has(method)) continue
-      const pool = found.named(file, path, { ...callee, text: callee.text.slice(0, dot) }, block)
-      if (pool?.knowledge.lends?.includes(method) !== true) continue
+      const pool = lenderOf(found, file, path, file.facts.calls[index] as Call)
+      if (pool === undefined) continue
       bindTo(found, file, path, assignment, pool)
       isTouched = true
     }
   return isTouched
+}
+
+/** QJ8. The client that lends what a call answers, also through what that lends itself. */
+function lenderOf(
+  found: FoundClients,
+  file: IndexedFile,
+  path: string,
+  { callee, block, on }: Call,
+  hops = 0,
+): OutboundClient | undefined {
+  const dot = callee.text.lastIndexOf('.')
+  const method = callee.text.slice(dot + 1)
+  if (dot === -1 || hops > 2 || !LENDING_NAMES.has(method)) return undefined
+  const before = callee.text.startsWith('().') ? file.facts.calls[on] : undefined
+  const pool =
+    before === undefined
+      ? found.named(file, path, { ...callee, text: callee.text.slice(0, dot) }, block)
+      : lenderOf(found, file, path, before, hops + 1)
+  return pool?.knowledge.lends?.includes(method) === true ? pool : undefined
 }
 
 function bindTo(

@@ -201,3 +201,10 @@ test('EY4: routers that are mounted in themselves end, and the order is that of 
   expect(lines).toEqual([...lines].sort())
   expect(lines.length).toBeGreaterThan(1)
 })
+
+test('QJ18: a handler that a function makes is what it returns, unless that is given what handles', () => {
+  const made = (given: string): string =>
+    `${EXPRESS}const check = (get) => {\n  return function answer(req, res) { res.json(get()) }\n}\napp.get('/x', check(${given}))`
+  expect(ts(made('() => router'), 'route')).toEqual(['GET /x answer'])
+  expect(ts(made('(q, r) => r.end()'), 'route')).toEqual(['GET /x fn'])
+})

@@ -1,4 +1,5 @@
 // What an entry is, and what its finders share: where a value leads, and what a place without a call of its own stands for.
+//   QJ18. A handler that a function of the repository makes is what it returns.
 
 import type { Block, Call, Path, Value } from '../facts/facts.ts'
 import { UNWRITTEN } from '../facts/values.ts'
@@ -114,10 +115,27 @@ function functionOfCall(around: Surroundings, call: Call, hops: number): BlockRe
     const path: Path = { ...callee, text: callee.text.slice(0, bound.index) }
     return functionOf(around, { kind: 'path', path }, call.block, hops + 1)
   }
+  const returned = returnedBy(around, call)
+  if (returned !== undefined) return returned
   for (const arg of call.args.toReversed()) {
     const found = arg.kind === 'object' ? undefined : functionOf(around, arg, call.block, hops + 1)
     if (found !== undefined) return found
   }
+  return undefined
+}
+
+/** QJ18. What a function of the repository makes and returns, where it is given nothing that could handle anything: `check(() => router)`. */
+function returnedBy({ program, path, file }: Surroundings, call: Call): BlockRef | undefined {
+  const mayHandle = call.args.some(
+    (arg) => arg.kind !== 'function' || file.facts.blocks[arg.block]?.fn?.params.length !== 0,
+  )
+  if (mayHandle || call.args.length === 0) return undefined
+  const fn = program.target({ file: path, call })
+  const own = fn === undefined ? undefined : program.file(fn.file)
+  if (fn === undefined || own === undefined) return undefined
+  for (const { kind, value, block } of own.facts.exits)
+    if (kind === 'return' && value?.kind === 'function' && own.functionOf(block) === fn.block)
+      return { file: fn.file, block: value.block }
   return undefined
 }
 

@@ -1,10 +1,25 @@
 // Full names. What a path means outside of the repository: `Pool` after `import { Pool } from 'pg'` is `pg.Pool`, whatever it is called here.
 
-import type { Language, Path } from '../facts/facts.ts'
+import type { FileFacts, Language, Path } from '../facts/facts.ts'
+import { isOfLibrary } from '../knowledge/index.ts'
 import type { IndexedFile } from '../program/index.ts'
 
 export function family(language: Language): 'javascript' | 'python' {
   return language === 'python' ? 'python' : 'javascript'
+}
+
+const IMPORTS = new WeakMap<FileFacts, boolean>()
+
+/** Whether a file imports a library that is known, or what gRPC generates: most don't, and their calls need not be looked at one by one. */
+export function importsLibrary(facts: FileFacts): boolean {
+  const known =
+    IMPORTS.get(facts) ??
+    facts.imports.some(
+      ({ module, imported }) =>
+        isOfLibrary(family(facts.language), module) || module.includes('_pb2_grpc') || imported.includes('_pb2_grpc'),
+    )
+  IMPORTS.set(facts, known)
+  return known
 }
 
 /** Undefined: it is not from outside, as far as is seen. */

@@ -1,4 +1,5 @@
 // Options of a call: where one of some names stands, through constants, nested objects, what is set on them later, and one level of wrapper functions.
+//   QK3. Of a module of Nest what its factory returns are its options; a class that gives them hides them.
 //   OU2. What could be there and is not seen (a spread, an object from elsewhere) is never taken for absent.
 
 import type { Call, Path, Value } from '../facts/facts.ts'
@@ -64,14 +65,30 @@ function inObject(asked: Asked, value: Extract<Value, { kind: 'object' }>, depth
   let isHidden = false
   for (const [name, inner] of value.entries) {
     if (asked.names.includes(name)) return { value: inner, site: asked.site }
-    if (inner.kind !== 'object') continue
-    const found = inValue(asked, inner, depth + 1)
+    if (inner.kind !== 'object' && !(inner.kind === 'function' && name === 'useFactory')) {
+      if (/^use(?:Class|Existing|Factory)$/.test(name)) isHidden = true
+      continue
+    }
+    const found = inner.kind === 'object' ? inValue(asked, inner, depth + 1) : inFactory(asked, inner.block, depth + 1)
     if (found === 'hidden') isHidden = true
     else if (found !== undefined) return found
   }
   if (!value.hasSpread) return isHidden ? 'hidden' : undefined
   const spread = value.spreads === undefined ? 'hidden' : inEither(asked, value.spreads, depth + 1)
   return spread ?? (isHidden ? 'hidden' : undefined)
+}
+
+/** QK3. `useFactory: () => ({ … })`: what it returns, where that is written out. */
+function inFactory(asked: Asked, block: number, depth: number): Option {
+  const own = asked.program.file(asked.site.file)
+  let isHidden = true
+  for (const exit of own?.facts.exits ?? []) {
+    if (exit.kind !== 'return' || own?.functionOf(exit.block) !== block) continue
+    const found = exit.value?.kind === 'object' ? inObject(asked, exit.value, depth) : 'hidden'
+    if (found !== undefined) return found
+    isHidden = false
+  }
+  return isHidden ? 'hidden' : undefined
 }
 
 function inEither(asked: Asked, values: readonly Value[], depth: number): Option {

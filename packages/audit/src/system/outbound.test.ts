@@ -114,7 +114,7 @@ test.each([
   ['const p = fetch(u)\nawait Promise.race([p, late])', 'ts'],
   ["import pTimeout from 'p-timeout'\nawait pTimeout(fetch(u), { milliseconds: 5 })", 'ts'],
   ['await withTimeout(async () => { await fetch(u) }, 5)', 'ts'],
-  ["import { get } from 'node:http'\nget('http://a/', cb).setTimeout(5)", 'ts'],
+  ["import { get } from 'node:http'\nget('http://a/', cb).setTimeout(5, stop)", 'ts'],
   ["import superagent from 'superagent'\nawait superagent.get(u).timeout(5)", 'ts'],
   [
     'import httpx, asyncio\nc = httpx.AsyncClient(timeout=None)\nasync def f():\n    await asyncio.wait_for(c.get(u), 5)\n',
@@ -166,6 +166,41 @@ test.each([
   expect(outboundOf(repositoryOf(files)).clients.map(({ deadline }) => deadline.state)).toEqual([state])
 })
 
+test.each([
+  ['{ "dependencies": { "node-fetch": "^2.7.0" } }', 'present 5'],
+  ['{ "dependencies": { "node-fetch": "^3.3.0" } }', 'absent'],
+  ['{}', 'present 5'],
+])('QN1: with %s an option that was dropped is %s', (manifest, expected) => {
+  const files = { 'package.json': manifest, 'src/a.ts': "import fetch from 'node-fetch'\nfetch(u, { timeout: 5 })\n" }
+  expect(calls(files)).toEqual([`node-fetch ${expected}`])
+})
+
+test.each([
+  ['get({ host, timeout: 5 }, take)', 'absent'],
+  ['get(u, { timeout: 5 }, take).setTimeout(5)', 'absent'],
+  ["const sent = get(u, { timeout: 5 }, take)\nsent.on('error', log)", 'absent'],
+  ["get(u, { timeout: 5 }, take).on('timeout', stop)", 'present 5'],
+  ['const sent = get(u, { timeout: 5 }, take)\nsent.setTimeout(5, () => sent.destroy())', 'present 5'],
+  ['const sent = get(u, { timeout: 5 }, take)\nwatch(sent)', 'present 5'],
+  ['export const make = () => get(u, { timeout: 5 }, take)', 'present 5'],
+  ['get(u, { timeout: 5, signal }, take)', 'present'],
+  ['get(u, { timeout: 5, ...more }, take)', 'absent'],
+])('QN1: of %j, which only tells, the deadline is %s', (source, expected) => {
+  expect(calls(`import { get } from 'node:http'\n${source}\n`)).toEqual([`node ${expected}`])
+})
+
+test.each([
+  ['^8.17.0', 'default'],
+  ['^9.0.0', 'absent'],
+  ['>=8', 'default'],
+])('QN1: what a version gave up is no default any more: %s, %s', (range, state) => {
+  const files = {
+    'package.json': `{ "dependencies": { "@elastic/elasticsearch": "${range}" } }`,
+    'src/a.ts': "import { Client } from '@elastic/elasticsearch'\nexport const c = new Client({ node: u })\n",
+  }
+  expect(outboundOf(repositoryOf(files)).clients.map(({ deadline }) => deadline.state)).toEqual([state])
+})
+
 test('OU1: says what is asked there, where, and by which client', () => {
   const files = {
     'src/a.ts':
@@ -187,4 +222,20 @@ test('OU1: says what is asked there, where, and by which client', () => {
   ])
   expect(found.map(({ site }) => at(site) !== undefined)).toEqual([true, true])
   expect(outboundOf(repository)).toBe(outboundOf(repository))
+})
+
+test('methods of node-redis that are written with capitals leave the process', () => {
+  const source = "import { createClient } from 'redis'\nconst client = createClient()\n"
+  expect(calls(`${source}client.hDel('a', 'b')`)).toHaveLength(1)
+  expect(calls(`${source}client.lTrim('a', 0, 9)`)).toHaveLength(1)
+  expect(calls(`${source}client.dOther('a')`)).toEqual([])
+})
+
+test.each([
+  ["const orders = client.db('shop').collection('orders')\norders.insertOne(o)", ['mongodb unknown']],
+  ["const db = client.db('shop')\nconst orders = db.collection('orders')\norders.find()", ['mongodb unknown']],
+  ["const orders = other.db('shop').collection('orders')\norders.insertOne(o)", []],
+  ["const orders = client.topology('shop').collection('orders')\norders.insertOne(o)", []],
+])('QJ8: what a client lends is that client: %j leaves as %j', (source, expected) => {
+  expect(calls(`import { MongoClient } from 'mongodb'\nconst client = new MongoClient(u)\n${source}`)).toEqual(expected)
 })

@@ -9,7 +9,7 @@ import type { Repository } from '../repository/repository.ts'
 import { type Clients, findClients } from './clients.ts'
 import type { Deadline, Outbound, OutboundCalls, OutboundClient } from './contract.ts'
 import { ofLibrary, saidAt } from './deadline.ts'
-import { family, fullName } from './names.ts'
+import { family, fullName, importsLibrary } from './names.ts'
 import { type ProcessDefaults, readProcessDefaults } from './process-defaults.ts'
 import { effectOf, targetOf } from './targets.ts'
 import { declaredMajor } from './versions.ts'
@@ -51,7 +51,7 @@ interface Finder {
 
 function outboundAt(finder: Finder, file: IndexedFile, site: CallSite): Outbound | undefined {
   const { callee } = site.call
-  const name = fullName(file, callee)
+  const name = callee.root === 'global' || importsLibrary(file.facts) ? fullName(file, callee) : undefined
   const direct = name === undefined ? undefined : callNamed(family(file.facts.language), name)
   if (direct !== undefined) {
     // `axios(…)` and `axios.create(…)` begin alike; what makes a client calls nobody.
@@ -90,10 +90,11 @@ function deadlineOf(
   client: OutboundClient | undefined,
   method: string,
 ): Deadline {
-  const said = saidAt({ program, site, library }, library.answer, optionsFrom(library, site.call, method))
+  const major = declaredMajor(repository, site.file, library.name)
+  const said = saidAt({ program, site, library, major }, library.answer, optionsFrom(library, site.call, method))
   if (said !== undefined) return said
   if (client !== undefined) return client.deadline
-  return defaults.of(library) ?? ofLibrary(library, library.answer, declaredMajor(repository, site.file, library.name))
+  return defaults.of(library) ?? ofLibrary(library, library.answer, major)
 }
 
 /** Where options begin among the arguments of a call. */
@@ -103,6 +104,9 @@ function optionsFrom(library: Library, { args }: Call, method: string): number {
     if (/^(?:post|put|patch)(?:Form)?$/.test(method)) return 2
     return method === 'request' || (args.length < 2 && !/^(?:get|delete|head|options)$/.test(method)) ? 0 : 1
   }
+  // A document and its variables, or all in one object.
+  if (library.name === 'graphql-request') return args[0]?.kind === 'object' ? 0 : Number.POSITIVE_INFINITY
+  if (library.name === 'needle' && method === 'needle') return 2
   // A request that was made elsewhere carries its signal.
   const [first] = args
   const isRequest = args.length === 1 && first?.kind === 'path' && /(?:^|\.)(?:req|request)$/i.test(first.path.text)

@@ -14,18 +14,19 @@ export interface ProcessDefaults {
 const SETTERS: readonly (readonly [name: RegExp, libraries: RegExp])[] = [
   // Not for requests, which hands its own nothing down.
   [/^socket\.setdefaulttimeout$/, /^(?:python|http\.client|urllib3|smtplib)$/],
-  [/^undici\.setGlobalDispatcher$/, /^(?:fetch|undici)$/],
+  [/^undici\.setGlobalDispatcher$/, /^(?:fetch|undici|graphql-request|ofetch|octokit)$/],
+  [/^@sendgrid\/mail(?:\.\w+)?\.setTimeout$/, /^@sendgrid\/mail$/],
 ]
 
 export function readProcessDefaults(repository: Repository, program: Program): ProcessDefaults {
   const found = new Map<string, Deadline>()
   const known: { readonly libraries: RegExp; readonly deadline: Deadline }[] = []
   for (const [path, facts] of repository.facts) {
-    const concerns = facts.imports.some(({ module }) => /^(?:socket|undici|axios)$/.test(module))
+    const concerns = facts.imports.some(({ module }) => /^(?:socket|undici|axios|@sendgrid\/mail)$/.test(module))
     const file = concerns ? program.file(path) : undefined
     if (file === undefined) continue
     for (const call of facts.calls) {
-      if (!/setdefaulttimeout|setGlobalDispatcher/.test(call.callee.text)) continue
+      if (!/setdefaulttimeout|setGlobalDispatcher|\.setTimeout$/.test(call.callee.text)) continue
       const name = fullName(file, call.callee)
       const setter = name === undefined ? undefined : SETTERS.find(([pattern]) => pattern.test(name))
       if (setter !== undefined) known.push({ libraries: setter[1], deadline: present({ file: path, call }) })

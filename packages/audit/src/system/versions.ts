@@ -35,5 +35,5 @@ function lowestMajor(range: string): number | undefined {
   const text = /version\s*=\s*["']([^"']+)["']/.exec(range)?.[1] ?? range
   const lower = /(?:[=~^]=?|>=|>|^)\s*["']?v?(\d+)/.exec(text.replace(/[<!]=?\s*[\d.*]+/g, ''))
   if (lower !== null) return Number(lower[1])
-  return /^\s*(?:["']?\*?["']?|\[.*\])\s*$/.test(text) ? Number.POSITIVE_INFINITY : undefined
+  return /^(?:["']?\*?["']?|\[.*\])$/.test(text.trim()) ? Number.POSITIVE_INFINITY : undefined
 }

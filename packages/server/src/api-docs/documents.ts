@@ -3,6 +3,7 @@
 import { join } from 'node:path'
 import { createEnv, errorCodes, Mesh } from '@ripstop/kernel'
 // Every package and module that has error codes of its own: they register them when they are loaded.
+import '@ripstop/audit/codes' // its table alone: the auditor itself is not for a server to load
 import '@ripstop/faults'
 import '@ripstop/protocol'
 import '#gateway'

@@ -10,6 +10,8 @@ export interface Terminal {
   readonly input: () => Promise<string>
   /** Somebody looks on while it happens: a line of progress may be rewritten in place. */
   readonly isWatched: boolean
+  /** Of standard output, where that is a terminal. */
+  readonly columns?: number | undefined
   /** Resolves at the first signal to stop; a second one exits at once. Until it is asked for, the first one exits. */
   readonly stopped: () => Promise<string>
 }

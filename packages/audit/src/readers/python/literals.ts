@@ -1,12 +1,12 @@
 // Strings and numbers as they are written in Python: prefixes, escapes, f-strings, and strings that stand beside each other.
 
+import { STRING_MAX } from '../../facts/draft.ts'
 import type { Value } from '../../facts/facts.ts'
 import { DEPTH_MAX, type Reader } from './reader.ts'
 import { STRING, Tokens } from './tokens.ts'
 import { readTest } from './values.ts'
 
 /** Longer ones are cut: they are data. */
-const STRING_MAX = 4000
 const ESCAPES: Readonly<Record<string, string>> = {
   n: '\n',
   t: '\t',

@@ -1,7 +1,17 @@
 // The reader of TypeScript and JavaScript: one walk over the syntax tree that writes facts down. Nothing is decided here, and nothing is executed.
 
 import { FactsDraft, TEXT_MAX } from '../../facts/draft.ts'
-import type { Assignment, Block, BlockKind, Call, CallUse, FunctionFacts, Path, Value } from '../../facts/facts.ts'
+import type {
+  Assignment,
+  Block,
+  BlockKind,
+  Call,
+  CallUse,
+  FunctionFacts,
+  Path,
+  TypeName,
+  Value,
+} from '../../facts/facts.ts'
 import { bare, bound, child, children, eachBelow, keyOf, type Node, text } from './node.ts'
 import { Scopes } from './scope.ts'
 
@@ -84,7 +94,8 @@ export class Reader extends FactsDraft {
   }
 
   assign(target: Path, node: Node, value: Value, operator: Assignment['operator'], isDeclaration: boolean): void {
-    const type = node.type === 'PropertyDefinition' ? importedType(this, node) : null
+    const isField = node.type === 'PropertyDefinition' || node.type === 'TSParameterProperty'
+    const type = isField ? typeOf(this, node) : null
     const assignment = { ...this.at(node), target, operator, value, isDeclaration }
     this.assignments.push(type === null ? assignment : { ...assignment, type })
   }
@@ -92,7 +103,7 @@ export class Reader extends FactsDraft {
   /** A function with its own scope. Gives its block. */
   fn(node: Node, name: string, kind: FunctionFacts['kind'], how: FunctionHow = {}): number {
     const params = children(node, 'params')
-    const types = params.map((param) => importedType(this, param))
+    const types = params.map((param) => typeOf(this, param))
     this.scopes.enter()
     const fn: FunctionFacts = {
       isAsync: node.async === true,
@@ -145,15 +156,20 @@ export interface FunctionHow {
   readonly decorators?: readonly Call[]
 }
 
-/** The name that a parameter or field is annotated with, where that was imported. */
-function importedType(reader: Reader, node: Node): Path | null {
+/** The name that a parameter or field is annotated with, where that was imported, or is one of the module. */
+function typeOf(reader: Reader, node: Node): TypeName | null {
   const inner = node.type === 'TSParameterProperty' ? child(node, 'parameter') : node
   const target = inner?.type === 'AssignmentPattern' ? child(inner, 'left') : inner
   const annotation = target === undefined ? undefined : child(target, 'typeAnnotation')
-  const name = child(child(annotation ?? node, 'typeAnnotation') ?? node, 'typeName')
+  const reference = child(annotation ?? node, 'typeAnnotation') ?? node
+  const name = child(reference, 'typeName')
   if (name?.type !== 'Identifier') return null
   const root = reader.scopes.rootOf(text(name, 'name'))
-  return root.startsWith('import:') ? { text: text(name, 'name'), isOwn: false, root } : null
+  if (root !== 'module' && !root.startsWith('import:')) return null
+  const given = child(reference, 'typeArguments')
+  const [first] = given === undefined ? [] : children(given, 'params')
+  const of = text(first === undefined ? undefined : child(first, 'typeName'), 'name')
+  return { text: text(name, 'name'), isOwn: false, root, ...(of === '' ? {} : { of }) }
 }
 
 function declareParam(reader: Reader, param: Node): string {

@@ -1,6 +1,6 @@
 // Expressions, as values. Every call and assignment on the way is written down; what has no form of its own becomes `other` with its text.
 
-import { foldNumbers } from '../../facts/draft.ts'
+import { foldNumbers, STRING_MAX, TEXT_MAX } from '../../facts/draft.ts'
 import type { CallUse, Path, Value } from '../../facts/facts.ts'
 import { bare, bound, child, children, isNode, keyOf, type Node, text } from './node.ts'
 import { type Reader, readPath } from './reader.ts'
@@ -51,16 +51,18 @@ export function readValue(reader: Reader, node: Node, use: CallUse): Value {
 
 function readLiteral(node: Node): Value {
   const { value } = node
-  if (typeof value === 'string') return { kind: 'string', value }
+  if (typeof value === 'string') return { kind: 'string', value: value.slice(0, STRING_MAX) }
   if (typeof value === 'number') return { kind: 'number', value }
   if (typeof value === 'boolean') return { kind: 'boolean', value }
-  return value === null && text(node, 'raw') === 'null' ? { kind: 'null' } : { kind: 'other', text: text(node, 'raw') }
+  return value === null && text(node, 'raw') === 'null'
+    ? { kind: 'null' }
+    : { kind: 'other', text: text(node, 'raw').slice(0, TEXT_MAX) }
 }
 
 function readTemplate(reader: Reader, node: Node): Value {
   const parts = children(node, 'quasis').map((quasi) => {
     const { value } = quasi
-    return String((value as { readonly cooked?: unknown } | undefined)?.cooked ?? '')
+    return String((value as { readonly cooked?: unknown } | undefined)?.cooked ?? '').slice(0, STRING_MAX)
   })
   const values = children(node, 'expressions').map((each) => reader.value(each))
   return values.length === 0 ? { kind: 'string', value: parts.join('') } : { kind: 'template', parts, values }

@@ -135,6 +135,19 @@ describe('answers and parallel work', () => {
     'src/a.ts': `${EXPRESS}import { PrismaClient } from '@prisma/client'\nimport axios from 'axios'\nconst prisma = new PrismaClient()\napp.get('/x', async (req, res) => {\n  ${body}\n})\n`,
   })
 
+  it('BD12: a table is also read whole through the layers below', () => {
+    const layered = (asked: string): readonly string[] =>
+      foundIn(unboundedQuery, {
+        'src/desk.ts':
+          "import { Controller, Get } from '@nestjs/common'\nimport { Items } from './items'\n@Controller('items')\nexport class Desk {\n  constructor(private readonly items: Items) {}\n  @Get()\n  all() { return this.items.list() }\n}\n",
+        'src/items.ts':
+          "import { ItemRepository } from './repository'\nexport class Items {\n  constructor(private readonly rows: ItemRepository) {}\n  list() { return this.rows.everything() }\n}\n",
+        'src/repository.ts': `export class ItemRepository {\n  constructor(private readonly prisma: PrismaService) {}\n  everything() { return this.prisma.item.findMany(${asked}) }\n}\n`,
+      })
+    expect(layered('')).toEqual(['review src/repository.ts:3'])
+    expect(layered('{ take: 9 }')).toEqual([])
+  })
+
   it('BD12: a route that reads a whole table is for review', () => {
     expect(foundIn(unboundedQuery, prisma('res.json(await prisma.item.findMany())'))).toEqual(['review 7'])
     expect(foundIn(unboundedQuery, prisma('res.json(await prisma.item.findMany({ take: 9 }))'))).toEqual([])
@@ -144,12 +157,24 @@ describe('answers and parallel work', () => {
     expect(foundIn(unboundedQuery, prisma('res.json(await Item.find().sort(s).limit(9))'))).toEqual([])
     expect(foundIn(unboundedQuery, prisma('res.json(await Item.find({ a }))'))).toEqual([])
     expect(foundIn(unboundedQuery, prisma('res.json(list.find())'))).toEqual([])
+    expect(foundIn(unboundedQuery, prisma('res.json(await itemsColl.find().toArray())'))).toEqual(['review 7'])
     const python = (query: string): readonly string[] =>
       foundIn(unboundedQuery, { 'src/a.py': `${FASTAPI}@app.get("/x")\ndef all_items(db):\n    return ${query}\n` })
     expect(python('db.query(Item).all()')).toEqual(['review 5'])
     expect(python('db.execute(select(Item)).scalars().all()')).toEqual(['review 5'])
     expect(python('db.query(Item).limit(9).all()')).toEqual([])
     expect(python('db.query(Item).filter(Item.a == 1).all()')).toEqual([])
+  })
+
+  it('QJ20: a model is known by its folder, a collection by its name', () => {
+    const read = (from: string, query: string): readonly string[] =>
+      foundIn(unboundedQuery, {
+        'src/a.ts': `import item from '${from}'\n${EXPRESS}app.get('/x', async (req, res) => {\n  res.json(await ${query})\n})`,
+      })
+    expect(read('../models/item.js', 'item.find({})')).toEqual(['review 5'])
+    expect(read('../models/item.js', 'itemCollection.find().toArray()')).toEqual(['review 5'])
+    expect(read('../lists/item.js', 'item.find({})')).toEqual([])
+    expect(read('../models/item.js', 'item.find({ a })')).toEqual([])
   })
 
   it('BD13: a call for each item is found where the list is a whole table, or comes with the request', () => {

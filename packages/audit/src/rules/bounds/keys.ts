@@ -1,5 +1,5 @@
 // How many keys of a kind there are, by what they are called: few (languages, methods, states), or one more whenever somebody new begins to use the system, or a file is added to it.
-//   BD14. The last word of a key's name decides, without `id` and `key`; a key of several parts is as many as its most.
+//   BD14. The last word of a key's name decides, without `id`, `key` and how it is written; a key of several parts is as many as its most.
 
 import type { Value } from '../../facts/facts.ts'
 
@@ -45,7 +45,8 @@ function ofName(name: string): Amount {
     .toLowerCase()
     .split(/[^a-z]+/)
     .filter((word) => word !== '')
-  while (words.length > 1 && /^(?:id|ids|uuid|key|str|value)$/.test(words.at(-1) ?? '')) words.pop()
+  while (words.length > 1 && /^(?:id|ids|uuid|key|str|value|upper|lower|normali[sz]ed)$/.test(words.at(-1) ?? ''))
+    words.pop()
   const last = words.at(-1) ?? ''
   const word = last.length > 3 && last.endsWith('s') && !FEW.has(last) ? last.slice(0, -1) : last
   if (word === 'name') return words.at(-2) === 'file' ? 'slow' : NAMED.test(words.at(-2) ?? '') ? 'many' : 'few'

@@ -7,11 +7,11 @@ import type { IndexedFile } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { trafficOf } from '../../system/traffic.ts'
 import { isPage } from '../places.ts'
-import { lastName, seenAt, symbolOf } from '../queries.ts'
+import { callsOf, lastName, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { isServed } from './served.ts'
 
-const ADDING = /\.(?:on|addListener|addEventListener|prependListener)$/
+const ADDING = ['on', 'addListener', 'addEventListener', 'prependListener']
 const TAKING = /^(?:off|removeListener|removeEventListener|removeAllListeners)$/
 /** What is configured with `on`, or gives a new thing each time. */
 const NOT_EMITTERS = /^(?:app|router|server|api|sequelize|knex|i18n|\$|jQuery|d3|z|yargs|program|cy|page)$/i
@@ -37,25 +37,22 @@ export const listenerLeak: Rule = {
   },
   *run(repository: Repository): Iterable<Discovery> {
     const traffic = trafficOf(repository)
-    for (const facts of repository.facts.values()) {
-      if (facts.language === 'python') continue
-      const file = traffic.program.file(facts.file)
-      if (file === undefined || isPage(file.facts) || !isServed(facts.file)) continue
-      for (const call of facts.calls) {
-        const { callee, args, block } = call
-        if (!ADDING.test(callee.text) || args.length < 2 || !livesOn(call)) continue
-        const fn = file.functionOf(block)
-        const ref = { file: facts.file, block: fn }
-        if (fn === -1 || !traffic.runs(ref, 'traffic') || traffic.runs(ref, 'startup')) continue
-        if (isTakenOff(facts, call) || isMadeHere(file, call, fn)) continue
-        const name = receiverOf(call)
-        yield {
-          tier: 'strong',
-          evidence: [seenAt(facts.file, call, `a listener of ${name} for every request or connection`)],
-          symbol: symbolOf(facts, block),
-          symptom: `Memory grows with every request, and each event of ${name} runs one more listener.`,
-          rootCause: `${name} outlives the request, and nothing in this file takes its listeners off.`,
-        }
+    for (const { facts, call } of callsOf(traffic.program, ADDING)) {
+      const { callee, args, block } = call
+      if (!callee.text.includes('.') || args.length < 2 || !livesOn(call)) continue
+      const file = facts.language === 'python' ? undefined : traffic.program.file(facts.file)
+      if (file === undefined || isPage(facts) || !isServed(facts.file)) continue
+      const fn = file.functionOf(block)
+      const ref = { file: facts.file, block: fn }
+      if (fn === -1 || !traffic.runs(ref, 'traffic') || traffic.runs(ref, 'startup')) continue
+      if (isTakenOff(facts, call) || isMadeHere(file, call, fn)) continue
+      const name = receiverOf(call)
+      yield {
+        tier: 'strong',
+        evidence: [seenAt(facts.file, call, `a listener of ${name} for every request or connection`)],
+        symbol: symbolOf(facts, block),
+        symptom: `Memory grows with every request, and each event of ${name} runs one more listener.`,
+        rootCause: `${name} outlives the request, and nothing in this file takes its listeners off.`,
       }
     }
   },

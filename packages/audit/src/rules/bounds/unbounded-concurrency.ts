@@ -8,7 +8,7 @@ import { outboundOf } from '../../system/outbound.ts'
 import { trafficOf } from '../../system/traffic.ts'
 import { GUARANTEES } from '../guarantees.ts'
 import { isPage } from '../places.ts'
-import { lastName, seenAt, symbolOf } from '../queries.ts'
+import { callsOf, lastName, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { isServed } from './served.ts'
 
@@ -35,33 +35,33 @@ export const unboundedConcurrency: Rule = {
     const traffic = trafficOf(repository)
     const outbound = outboundOf(repository)
     const { program } = traffic
-    for (const facts of repository.facts.values()) {
+    for (const { facts, call } of callsOf(program, ALL)) {
       const file = program.file(facts.file)
       if (file === undefined || facts.language === 'python' || !isServed(facts.file) || isPage(file.facts)) continue
-      for (const call of facts.calls) {
-        if (!/^Promise\.all(?:Settled)?$/.test(call.callee.text)) continue
-        const [list] = call.args
-        const map = list?.kind === 'call' ? facts.calls[list.call] : undefined
-        const each = map !== undefined && lastName(map.callee) === 'map' ? map.args[0] : undefined
-        if (map === undefined || each?.kind !== 'function') continue
-        const inside = facts.calls.filter(({ block }) => file.within(block, each.block))
-        if (inside.some(({ callee }) => LIMITING.test(callee.text))) continue
-        if (!inside.some((inner) => outbound.at({ file: facts.file, call: inner }) !== undefined)) continue
-        const tier = sizeOf(program, traffic, file, map)
-        if (tier === undefined) continue
-        yield {
-          tier,
-          evidence: [seenAt(facts.file, call, `one call for each item of ${nameOf(map)}, all at once`)],
-          cause: `calls at once in ${facts.file}`,
-          symbol: symbolOf(facts, call.block),
-          symptom:
-            'When the list is long, calls fail together, and everything else that needs the same peer or pool fails with them.',
-          rootCause: `Nothing bounds how many calls are made at once for ${nameOf(map)}.`,
-        }
+      if (!call.callee.text.startsWith('Promise.all')) continue
+      const [list] = call.args
+      const map = list?.kind === 'call' ? facts.calls[list.call] : undefined
+      const each = map !== undefined && lastName(map.callee) === 'map' ? map.args[0] : undefined
+      if (map === undefined || each?.kind !== 'function') continue
+      const inside = facts.calls.filter(({ block }) => file.within(block, each.block))
+      if (inside.some(({ callee }) => LIMITING.test(callee.text))) continue
+      if (!inside.some((inner) => outbound.at({ file: facts.file, call: inner }) !== undefined)) continue
+      const tier = sizeOf(program, traffic, file, map)
+      if (tier === undefined) continue
+      yield {
+        tier,
+        evidence: [seenAt(facts.file, call, `one call for each item of ${nameOf(map)}, all at once`)],
+        cause: `calls at once in ${facts.file}`,
+        symbol: symbolOf(facts, call.block),
+        symptom:
+          'When the list is long, calls fail together, and everything else that needs the same peer or pool fails with them.',
+        rootCause: `Nothing bounds how many calls are made at once for ${nameOf(map)}.`,
       }
     }
   },
 }
+
+const ALL = ['all', 'allSettled']
 
 function nameOf({ callee }: Call): string {
   return callee.text.slice(0, callee.text.lastIndexOf('.')) || 'a list'

@@ -69,6 +69,23 @@ describe('a container of a module', () => {
     expect(express('const seen = new Map()', 'seen.set(req.params.id, 1)', other)).toEqual(['strong 4'])
   })
 
+  test.each([
+    ['initialize', []],
+    ['collect', ['strong 8']],
+  ])('QL19: what %s adds: %j', (name, expected) => {
+    const more = `class Pools:\n    def __init__(self):\n        self.all = []\n    def ${name}(self):\n        for url in urls:\n            self.all.append(connect(url))\n`
+    const source = `${FASTAPI}${more}pools = Pools()\n@app.post("/x")\ndef take():\n    pools.${name}()\n`
+    expect(found({ 'src/a.py': source })).toEqual(expected)
+  })
+
+  test.each([
+    ['key = f"sum:{method}"\n    seen[key] = item', []],
+    ['key = f"sum:{method}:{id}"\n    seen[key] = item', ['strong 7']],
+  ])('BD14: a key is as many as what it is put together from: %j', (body, expected) => {
+    const source = `${FASTAPI}seen = {}\n@app.post("/x/{id}")\ndef take(id: str, method: str, item: dict):\n    ${body}\n`
+    expect(found({ 'src/a.py': source })).toEqual(expected)
+  })
+
   it('BD5: is emptied by a file that imports it', () => {
     const files = (more: string): Readonly<Record<string, string>> => ({
       'src/store.ts':

@@ -4,6 +4,7 @@
 // where its size is compared with anything, where something that runs removes, and where keys are of a kind that there are few of (languages, methods, states).
 // Strong where it is seen to live as long as the process and is handed to nobody unknown.
 //   BD5. A container that is bounded, emptied or short-lived, as far as that is seen, is not found.
+//   QL19. What a function of start-up adds (`initialize`, `setup`) comes once, also where the first request calls it.
 //   BD6. An eviction that happens only when the same key is read again, by hand, at shutdown, or never, is no bound; the finding says which it is.
 
 import type { Value } from '../../facts/facts.ts'
@@ -29,6 +30,8 @@ const REGISTERED =
 /** Classes that are for many requests, by their name. */
 const LASTING =
   /(?:Store|Manager|Service|Cache|Registry|Tracker|Monitor|Collector|Pool|Limiter|Queue|Hub|Bus|Gateway|Coordinator|Server|Repository)$/
+/** QL19. */
+const STARTING = /^_*(?:init(?:iali[sz]e)?|set_?up|on_?(?:start_?up|module_?init)|start_?up|boot(?:strap)?)$/i
 const TAKEN = /\.(?:delete|clear|pop|popitem|shift|splice|remove|discard)$/
 const PLACES_MAX = 4
 
@@ -132,13 +135,12 @@ function busyFiles(traffic: Traffic): ReadonlySet<string> {
 /** Fields of that name that something is taken out of through another object: whose they are is not seen. */
 function takenElsewhere(program: Program): ReadonlySet<string> {
   const names = new Set<string>()
+  for (const { call } of program.callsLike(TAKEN)) {
+    const parts = call.callee.text.split('.')
+    if (parts.length >= 3) names.add(parts.at(-2) ?? '')
+  }
   for (const path of program.files) {
     const facts = program.file(path)?.facts
-    for (const { callee } of facts?.calls ?? []) {
-      if (!TAKEN.test(callee.text)) continue
-      const parts = callee.text.split('.')
-      if (parts.length >= 3) names.add(parts.at(-2) ?? '')
-    }
     for (const { target, operator } of facts?.assignments ?? []) {
       const parts = target.text.split('.')
       if (operator === 'delete' && parts.length >= 3) names.add(parts.at(-2) ?? '')
@@ -167,10 +169,12 @@ function growthOf(
     const fn = refOf(traffic.program, use)
     if (fn === undefined || (scope === 'closure' && fn.block === owner)) return false
     if (scope === 'field' && isConstructor(traffic.program, fn)) return false
+    if (STARTING.test(traffic.program.file(fn.file)?.facts.blocks[fn.block]?.name ?? '')) return false
     // A timer adds for ever, too, if what it adds is no key.
     if (use.isKeyed !== true && traffic.runs(fn, 'timer')) return true
     if (!traffic.runs(fn, 'traffic')) return false
-    return key === undefined || (traffic.varies(use.file, use.block, key) && amountOf(key) !== 'few')
+    if (key === undefined) return true
+    return traffic.varies(use.file, use.block, key) && amountOf(meantBy(traffic.program, use, key)) !== 'few'
   }
 }
 
@@ -187,6 +191,18 @@ function refOf(program: Program, { file: path, block }: Use): BlockRef | undefin
 function writtenKey(repository: Repository, { file, line }: Use): Value {
   const source = repository.files.read(file)?.split('\n', line)[line - 1] ?? ''
   return { kind: 'other', text: /\[([^[\]]{1,120})\]\s*(?:[+|]?=|\?\?=|\|\|=)/.exec(source)?.[1] ?? '' }
+}
+
+/** What a key was put together from, in the same function: `cache_key = f"page:{slug}"`. */
+function meantBy(program: Program, { file: path, block }: Use, key: Value): Value {
+  const name = key.kind === 'other' ? key.text : key.kind === 'path' ? key.path.text : ''
+  const file = program.file(path)
+  const fn = file?.functionOf(block) ?? -1
+  if (file === undefined || fn === -1 || !/key$/i.test(name)) return key
+  const made = file.facts.assignments.filter(
+    ({ target, block: where }) => target.text === name && file.within(where, fn),
+  )
+  return made.length === 1 && made[0]?.value.kind === 'template' ? made[0].value : key
 }
 
 function textOfKey(key: Value): string {

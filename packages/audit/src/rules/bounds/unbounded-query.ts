@@ -1,11 +1,12 @@
 // Routes that read a whole table: no filter, no limit. For review, since a table may be one that stays small; one finding for a component.
-//   BD12. Found where the handler of a route, or a function that it calls, reads all rows with neither a condition nor a limit.
+//   BD12. Found where the handler of a route, or a function that it leads to through the layers below it, reads all rows with neither a condition nor a limit.
+//   QJ20. A model is also known by the folder that it is imported from, a collection by its name.
 
 import type { Call, FileFacts, Value } from '../../facts/facts.ts'
 import type { Evidence } from '../../model/evidence.ts'
-import { type BlockRef, type Program, programOf } from '../../program/index.ts'
+import { programOf } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
-import { entriesOf } from '../../system/entries.ts'
+import { callsWithin, reachedOf } from '../concurrency/reach.ts'
 import { lastName, mayHide, seenAt } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { isServed } from './served.ts'
@@ -14,8 +15,11 @@ const BOUNDING =
   /^(?:limit|take|first|last|paginate|slice|offset|skip|where|filter|filter_by|group_by|count|scalar|one|one_or_none|fetchmany|cursor|stream|yield_per|distinct|join|with_only_columns)$/
 const SELECT_ALL = /^\s*select\s+(?:\*|[\w.,\s"`]+)\s+from\s+["`\w.]+\s*(?:order\s+by\s+[\w.,\s"`]+)?;?\s*$/i
 /** Of Mongoose and TypeORM, by how their models and repositories are named. */
-const MODEL = /(?:^|\.)(?:[A-Z]\w*|\w*(?:[mM]odel|[rR]epo(?:sitory)?))\.find$/
+const MODEL = /(?:^|\.)(?:[A-Z]\w*|\w*(?:[mM]odel|[rR]epo(?:sitory)?|[cC]oll(?:ection)?))\.find$/
+const MODEL_FILE = /^import:\.[^#]*\/(?:models?|schemas?|entities)\//i
 const PLACES_MAX = 12
+/** Through a service and a repository. */
+const DEPTH_MAX = 3
 
 export const unboundedQuery: Rule = {
   meta: {
@@ -40,19 +44,18 @@ export const unboundedQuery: Rule = {
     const program = programOf(repository.facts)
     const found = new Map<string, Evidence[]>()
     const seen = new Set<Call>()
-    for (const { kind, handler } of entriesOf(repository)) {
-      if (kind !== 'route' || handler === undefined) continue
-      for (const fn of [handler, ...calledBy(program, handler)]) {
-        const file = program.file(fn.file)
-        if (file === undefined || !isServed(fn.file)) continue
-        for (const call of file.facts.calls) {
-          if (seen.has(call) || !file.within(call.block, fn.block) || !readsAll(file.facts, call)) continue
-          seen.add(call)
-          const component = fn.file.split('/').slice(0, 2).join('/')
-          const list = found.get(component) ?? []
-          found.set(component, list)
-          if (list.length < PLACES_MAX) list.push(seenAt(fn.file, call, 'all rows, without a condition or a limit'))
-        }
+    for (const [key, { entry, depth }] of reachedOf(repository)) {
+      const [path = '', block = ''] = key.split('\n')
+      const file = program.file(path)
+      if (entry.kind !== 'route' || depth > DEPTH_MAX || file === undefined || !isServed(path)) continue
+      for (const index of callsWithin(repository, { file: path, block: Number(block) })) {
+        const call = file.facts.calls[index] as Call
+        if (seen.has(call) || !readsAll(file.facts, call)) continue
+        seen.add(call)
+        const component = path.split('/').slice(0, 2).join('/')
+        const list = found.get(component) ?? []
+        found.set(component, list)
+        if (list.length < PLACES_MAX) list.push(seenAt(path, call, 'all rows, without a condition or a limit'))
       }
     }
     for (const [component, evidence] of found)
@@ -67,23 +70,21 @@ export const unboundedQuery: Rule = {
   },
 }
 
-function calledBy(program: Program, { file: path, block }: BlockRef): readonly BlockRef[] {
-  const file = program.file(path)
-  return (file?.facts.calls ?? []).flatMap((call) =>
-    file?.within(call.block, block) === true ? (program.target({ file: path, call }) ?? []) : [],
-  )
-}
-
 function readsAll(facts: FileFacts, call: Call): boolean {
   const name = lastName(call.callee)
   if (facts.language === 'python') return name === 'all' && call.args.length === 0 && readsAllPython(facts, call)
   // On what another call gave: a scope, which may well be a condition.
   if (call.on !== -1) return false
   if (name === 'findMany' || name === 'findAll') return !mayHide(call) && isUnfiltered(call.args[0]) && isOfTable(call)
-  if (name === 'find' && MODEL.test(call.callee.text))
+  if (name === 'find' && (MODEL.test(call.callee.text) || (MODEL_FILE.test(call.callee.root) && isOfName(call))))
     return !mayHide(call) && isWhole(call.args[0]) && !isCut(facts, call)
   const [first] = call.args
   return name === 'query' && call.args.length === 1 && first?.kind === 'string' && SELECT_ALL.test(first.value)
+}
+
+/** QJ20. `question.find({})` of what a file of models exports. */
+function isOfName({ callee }: Call): boolean {
+  return callee.text.split('.').length === 2
 }
 
 /** `Model.find()`, `Model.find({})`, `repository.find({ relations })`. */

@@ -115,7 +115,7 @@ function heldThrough(program: Program, target: BlockRef, depth: number): Blocked
 }
 
 const HEAVY =
-  /^(?:execSync|spawnSync|execFileSync|pbkdf2Sync|scryptSync|hashSync|compareSync|gzipSync|gunzipSync|deflateSync|inflateSync|brotliCompressSync|brotliDecompressSync|unzipSync)$/
+  /^(?:execSync|spawnSync|execFileSync|pbkdf2Sync|scryptSync|genSaltSync|hashSync|compareSync|gzipSync|gunzipSync|deflateSync|inflateSync|brotliCompressSync|brotliDecompressSync|unzipSync)$/
 const FILES = /^(?:readFileSync|writeFileSync|appendFileSync|copyFileSync|readdirSync|cpSync|rmSync)$/
 
 /** CU13. */

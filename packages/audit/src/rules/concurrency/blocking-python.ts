@@ -1,6 +1,7 @@
 // What blocks in Python, by the library that it comes from: sleeping, processes, HTTP, mail, databases, caches and clouds by their synchronous clients.
+//   QL3. What is given may make it nothing: no time to wait for, or a text where an address would be asked.
 
-import type { Call, FileFacts, Path } from '../../facts/facts.ts'
+import type { Call, FileFacts, Path, Value } from '../../facts/facts.ts'
 import type { BlockRef, IndexedFile, Program } from '../../program/index.ts'
 import { lastName, optionOf } from '../queries.ts'
 import { bodyOf } from './flow.ts'
@@ -16,6 +17,9 @@ const BLOCKING: readonly (readonly [name: RegExp, what: string])[] = [
   [/^(?:psycopg2|psycopg|pymysql|MySQLdb|mysql\.connector|pyodbc|cx_Oracle)\.connect$/, 'a connection to a database'],
   [/^smtplib\.(?:SMTP|SMTP_SSL)$/, 'a mail server'],
   [/^bcrypt\.(?:hashpw|checkpw)$/, 'bcrypt'],
+  [/^shutil\.(?:copyfileobj|copytree|make_archive|unpack_archive)$/, 'the copying of files'],
+  [/^psutil\.cpu_percent$/, 'a measurement of the processor'],
+  [/^feedparser\.parse$/, 'an HTTP call of feedparser'],
   [
     /^stripe\.(?:\w+\.)+(?:create|retrieve|modify|list|search|confirm|capture|cancel|delete|update)$/,
     'a call of Stripe',
@@ -56,6 +60,11 @@ const CLIENTS: readonly (readonly [made: RegExp, methods: RegExp, what: string])
   ],
   [/^passlib\.context\.CryptContext$/, /^(?:hash|verify|verify_and_update)$/, 'the hash of a password'],
   [/^smtplib\.(?:SMTP|SMTP_SSL)$/, /^(?:sendmail|send_message|login|starttls)$/, 'a mail server'],
+  [
+    /\.control\.inspect$/,
+    /^(?:active|reserved|scheduled|revoked|registered|stats|ping|active_queues|report)$/,
+    'a question to all workers of Celery',
+  ],
 ]
 
 /** What holds up the thread there; undefined: nothing that is known. */
@@ -66,15 +75,22 @@ export function blockedBy(program: Program, file: IndexedFile, fn: number, index
   const name = fullName(call.callee)
   if (name !== undefined) {
     const known = BLOCKING.find(([blocking]) => blocking.test(name))?.[1]
-    if (known !== undefined) return isNothing(call) ? undefined : known
+    if (known !== undefined) return isNothing(name, call) ? undefined : known
   }
   return clientOf(program, file, call) ?? sessionOf(program, file, fn, call, index)
 }
 
-/** `time.sleep(0)`. */
-function isNothing({ args }: Call): boolean {
-  const [first] = args
-  return first?.kind === 'number' && first.value === 0
+/** QL3. `time.sleep(0)`, a measurement since the last one, a feed that is there already. */
+function isNothing(name: string, call: Call): boolean {
+  const [first] = call.args
+  const isZero = (value: Value | undefined): boolean => value?.kind === 'number' && value.value === 0
+  if (name.startsWith('psutil.')) {
+    const interval = optionOf(call, 'interval') ?? first
+    return interval === undefined || interval.kind === 'null' || isZero(interval)
+  }
+  if (name.startsWith('feedparser.'))
+    return !(first?.kind === 'path' && /(?:^|[._])(?:url|uri|link|rss|feed_url|rss_url)$/i.test(first.path.text))
+  return isZero(first)
 }
 
 /** `requests.get` of `import requests` and of `from requests import get`. */
@@ -93,7 +109,7 @@ function clientOf(program: Program, file: IndexedFile, call: Call): string | und
   const parts = callee.text.split('.')
   for (let length = parts.length - 1; length > 0 && length > parts.length - 4; length--) {
     const made = program.created(file.facts.file, { ...callee, text: parts.slice(0, length).join('.') }, call.block)
-    const name = made === undefined ? undefined : fullName(made.call.callee)
+    const name = made === undefined ? undefined : (fullName(made.call.callee) ?? made.call.callee.text)
     if (name === undefined) continue
     return candidates.find(([client]) => client.test(name))?.[2]
   }

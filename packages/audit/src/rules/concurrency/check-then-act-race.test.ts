@@ -210,3 +210,17 @@ test.each([
 ])('CU21: a state that is tested, and %j, is %j', (body, expected) => {
   expect(foundBy(checkThenActRace, { 'a.ts': LEND(body) })).toEqual(expected)
 })
+
+test('QL4: what stands in the other branch is not done because of the move', () => {
+  const verify = (other: string): string => `def verify(uid):
+    user = User.objects.filter(uid=uid).first()
+    if not user:
+        ${other}
+    elif user.role != Role.ADMIN:
+        user.role = Role.ADMIN
+        user.save()
+        ${other === 'pass' ? 'send_mail(user)' : 'pass'}
+`
+  expect(foundBy(checkThenActRace, { 'a.py': verify('pass') })).toEqual(['review a.py:2'])
+  expect(foundBy(checkThenActRace, { 'a.py': verify('send_mail(user)') })).toEqual([])
+})

@@ -8,7 +8,7 @@ import { bodyOf } from './flow.ts'
 const LOCKING =
   /(?:^|[._])(?:\w*mutex\w*|\w*semaphore\w*|redlock\w*|run_?exclusive|with_?\w*lock|\w*[a-z]_lock|_?lock|\w*Locks?|acquire\w*|synchronized|single_?flight|advisory\w*|try_?lock\w*|get_?lock|lock_?for\w*)(?:$|[._])/i
 const NO_LOCK = /unlock|block$|blocked|is_?locked|locked$|release|clock$/i
-const STATEMENTS =
+export const LOCKING_STATEMENTS =
   /\bfor\s+(?:no\s+key\s+)?(?:update|share)\b|serializable|advisory|pessimistic_|with_for_update|select_for_update|LOCK\.UPDATE|\bLOCK\s+TABLE\b|\bWATCH\b|\bversion_id_col\b|redis\.call|skip\s+locked|\.eval\(/i
 
 /** Is what this function does kept apart by something: around it, in it, or around all of its callers? */
@@ -41,7 +41,7 @@ function isHeld({ facts }: IndexedFile, index: number): boolean {
 
 /** The text of the function has a statement that locks, or a word for it. */
 function says(files: FileIndex, file: IndexedFile, fn: number): boolean {
-  return STATEMENTS.test(sourceOf(files, file, fn))
+  return LOCKING_STATEMENTS.test(sourceOf(files, file, fn))
 }
 
 export function sourceOf(files: FileIndex, { facts }: IndexedFile, block: number): string {

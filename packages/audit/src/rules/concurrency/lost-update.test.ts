@@ -26,6 +26,16 @@ test.each([
   expect(foundBy(lostUpdate, { 'a.ts': REDIS(body) })).toEqual(expected)
 })
 
+test('CU4: the cache of Django is read, raised and written in two steps too', () => {
+  const limit = (body: string, from = 'django.core.cache'): Readonly<Record<string, string>> => ({
+    'a.py': `from ${from} import cache\ndef allow(self, key):\n    cache = self.of()\n${body}`,
+  })
+  const counted = '    seen = cache.get(key, {"n": 0})\n    seen["n"] += 1\n    cache.set(key, seen, 60)\n'
+  expect(foundBy(lostUpdate, limit(counted))).toEqual(['strong a.py:6'])
+  expect(foundBy(lostUpdate, limit(counted, 'lru'))).toEqual([])
+  expect(foundBy(lostUpdate, limit('    cache.add(key, 0, 60)\n    cache.incr(key)\n'))).toEqual([])
+})
+
 const PAY = (body: string) => `export async function pay(id: string, sum: number) {\n${body}\n}`
 
 test.each([

@@ -10,7 +10,7 @@ export interface Reached {
 }
 
 const KEPT = new WeakMap<Repository['facts'], ReadonlyMap<string, Reached>>()
-const DEPTH_MAX = 3
+const DEPTH_MAX = 6
 const KINDS = new Set<Entry['kind']>(['route', 'consumer', 'middleware', 'listener', 'interval', 'schedule'])
 
 export function reachKey({ file, block }: BlockRef): string {

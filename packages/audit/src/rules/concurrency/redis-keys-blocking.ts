@@ -4,7 +4,7 @@
 import type { Call } from '../../facts/facts.ts'
 import { programOf } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
-import { lastName, seenAt, symbolOf } from '../queries.ts'
+import { callsOf, lastName, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { runsAlone } from './places.ts'
 import { redisClient } from './redis.ts'
@@ -27,29 +27,27 @@ export const redisKeysBlocking: Rule = {
   },
   *run({ facts }: Repository): Iterable<Discovery> {
     const program = programOf(facts)
-    for (const path of program.files) {
+    for (const { file: path, call } of callsOf(program, ASKS)) {
       const file = program.file(path)
-      if (file === undefined || runsAlone(path)) continue
-      for (const call of file.facts.calls) {
-        if (!asksForKeys(call)) continue
-        const client = redisClient(program, file, call)
-        if (client === undefined && !isPattern(call)) continue
-        yield {
-          tier: client === undefined ? 'review' : 'strong',
-          cause: `KEYS in ${path}`,
-          symbol: symbolOf(file.facts, call.block),
-          symptom: 'While it runs every other client of this Redis waits, longer with every key that is added.',
-          rootCause: 'All keys of the server are walked over in one command.',
-          evidence: [seenAt(path, call, 'KEYS')],
-        }
+      if (file === undefined || runsAlone(path) || !asksForKeys(call)) continue
+      const client = redisClient(program, file, call)
+      if (client === undefined && !isPattern(call)) continue
+      yield {
+        tier: client === undefined ? 'review' : 'strong',
+        cause: `KEYS in ${path}`,
+        symbol: symbolOf(file.facts, call.block),
+        symptom: 'While it runs every other client of this Redis waits, longer with every key that is added.',
+        rootCause: 'All keys of the server are walked over in one command.',
+        evidence: [seenAt(path, call, 'KEYS')],
       }
     }
   },
 }
 
+const ASKS = ['keys', 'KEYS', 'keysAsync']
+
 function asksForKeys({ callee, args, named, isNew }: Call): boolean {
-  if (isNew || !/(?:^|\.)(?:keys|KEYS|keysAsync)$/.test(callee.text)) return false
-  return callee.text.includes('.') && (args.length > 0 || named.some(([name]) => name === 'pattern'))
+  return !isNew && callee.text.includes('.') && (args.length > 0 || named.some(([name]) => name === 'pattern'))
 }
 
 /** `client.keys('session:*')`: whatever the client is called. */

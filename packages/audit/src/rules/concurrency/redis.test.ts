@@ -17,6 +17,11 @@ test.each([
     ['strong a.py:3'],
   ],
   ['a.ts', "export const all = (client) => client.keys('a:*')", ['review a.ts:1']],
+  [
+    'a.py',
+    'from django.core.cache import cache\ndef count(who):\n    return len(cache.keys(f"open:{who}:*"))\n',
+    ['strong a.py:3'],
+  ],
   ['a.ts', 'export const all = (redisOptions) => Object.keys(redisOptions)', []],
   ['a.py', 'def all(redis_settings):\n    return redis_settings.keys()\n', []],
   ['a.py', 'def all(redis):\n    return redis.keys()\n', []],

@@ -1,6 +1,7 @@
 // Redis as rules of concurrency see it: which calls read a key and which write it, and under which condition. A client is known by what created it, and else by its name.
+// Django's cache counts as one: whatever stands behind it, reading and writing are two steps.
 
-import type { Call, Value } from '../../facts/facts.ts'
+import type { Call, Import, Value } from '../../facts/facts.ts'
 import type { IndexedFile, Program } from '../../program/index.ts'
 import { lastName, optionOf } from '../queries.ts'
 import { keyOf, type Names } from './keys.ts'
@@ -41,9 +42,14 @@ export function redisClient(
   if (created !== undefined && LIBRARY.test(created.call.callee.root)) return 'known'
   if (LIBRARY.test(callee.root) && !/#(?:Redis|createClient)/.test(callee.root)) return 'known'
   const name = text.slice(text.lastIndexOf('.') + 1)
+  if (/^_?cache$/.test(name) && file.facts.imports.some(isDjangoCache)) return 'known'
   const imported = callee.root.startsWith('import:') && !text.includes('.') ? callee.root : ''
   if (!NAME.test(name) && !(NAME.test(imported) && /client|conn|^r$|kv/i.test(name))) return undefined
   return NO_CLIENT.test(name) ? undefined : 'named'
+}
+
+function isDjangoCache({ module, imported }: Import): boolean {
+  return module === 'django.core.cache' && /^caches?$/.test(imported)
 }
 
 /** What a call does with a key of Redis; undefined: nothing of the kind. */

@@ -7,6 +7,7 @@ import type { BlockRef, IndexedFile, Program } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { lastName, optionOf, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery } from '../rule.ts'
+import { classOfRows, countedField, countsOwn } from './counted-values.ts'
 import { bodyOf, derived, holds, isFrom } from './flow.ts'
 import { isGuarded, sourceOf } from './guarded.ts'
 import { columnOf, type RowUse } from './tables.ts'
@@ -28,7 +29,11 @@ export function* countedRows(
 ): Iterable<Discovery> {
   // Actions of Django's admin: people, one at a time.
   if (/(?:^|\/)admin\.py$/.test(file.facts.file)) return
-  const found = [...countedFields(program, file, fn), ...countedUpdates(program, file, fn)]
+  const found = [
+    ...countedFields(program, file, fn),
+    ...countedUpdates(program, file, fn),
+    ...countedByMethods(program, file, fn),
+  ]
   const [first] = found
   if (first === undefined || isGuarded(program, repository.files, file, fn)) return
   if (
@@ -143,7 +148,34 @@ export function savesRow(facts: FileFacts, call: Call, name: string, isRow: bool
   if (text === `${name}.save` || text === `${name}.asave`) return !call.named.some(([key]) => key === 'using')
   const isGiven = call.args.some((arg) => arg.kind === 'path' && arg.path.text === name)
   if (isGiven && /repo|manager|(?:^|\.)em\b|session|dao/i.test(text)) return true
+  // `this.users.save(user)`, where it was read as a row.
+  if (isGiven && isRow && call.callee.isOwn && text.endsWith('.save')) return true
   return isRow && /(?:^|\.)(?:commit|flush)$/.test(text) && facts.language === 'python'
+}
+
+/** `account.withdraw(amount)` and `accounts.save(account)`. */
+function* countedByMethods(program: Program, file: IndexedFile, fn: number): Iterable<Counted> {
+  const { facts } = file
+  const { calls } = bodyOf(file, fn)
+  for (const read of usesOf(program, file, fn).rows) {
+    const owner = read.op === 'read' ? classOfRows(program, read.entity) : undefined
+    if (owner === undefined) continue
+    const names = derived(file, fn, read.call)
+    for (const index of calls) {
+      const call = facts.calls[index] as Call
+      const [name = '', method = '', ...more] = call.callee.text.split('.')
+      if (index < read.call || call.callee.isOwn || more.length > 0 || !names.has(name)) continue
+      const counted = countsOwn(program, owner, method)
+      const saved =
+        counted === undefined
+          ? undefined
+          : calls
+              .map((at) => facts.calls[at] as Call)
+              .find((each) => each.line >= call.line && savesRow(facts, each, name, true))
+      if (counted === undefined || saved === undefined) continue
+      yield { field: counted.target.text, line: (facts.calls[read.call] as Call).line, endLine: call.endLine, saved }
+    }
+  }
 }
 
 /** `update({ where, data: { n: row.n + 1 } })`, `UPDATE … SET n = $1` with `[row.n + 1]`. */
@@ -152,14 +184,19 @@ function* countedUpdates(program: Program, file: IndexedFile, fn: number): Itera
   const { rows } = usesOf(program, file, fn)
   for (const update of rows) {
     const call = facts.calls[update.call]
-    if (update.op !== 'update' || call === undefined || isConditional(update, call)) continue
+    if ((update.op !== 'update' && update.op !== 'upsert') || call === undefined || isConditional(update, call))
+      continue
+    const changed = update.op === 'upsert' ? optionOf(call, 'update') : undefined
+    const given = changed === undefined ? call.args : [changed]
     const reads = rows.filter(
       ({ op, entity, call: at }) => op === 'read' && entity === update.entity && at < update.call,
     )
     for (const read of reads) {
       const is = isFrom(read.call, derived(file, fn, read.call))
-      const field = call.args.flatMap((arg) => sums(facts, arg, is))[0]
-      if (field === undefined) continue
+      const field =
+        given.flatMap((arg) => sums(facts, arg, is))[0] ??
+        given.flatMap((arg) => countedField(file, fn, arg, is) ?? [])[0]
+      if (field === undefined || update.given.some(({ column }) => column === columnOf(field))) continue
       yield { field, line: call.line, endLine: call.endLine, saved: call }
       break
     }

@@ -9,7 +9,7 @@ import { columnOf, entityOf, type Given, type RowUse } from './tables.ts'
 
 /** Last names that any of these have: what is not among them is not looked at. */
 const KNOWN =
-  /^(?:find\w*|get|get_\w+|exist\w*|count\w*|aggregate|max\w*|create\w*|insert\w*|bulk\w+|upsert|update\w*|replace\w*|query|select|filter\w*|add|merge|first|exclude|all|order_by|acreate|annotate|update_or_create|aget_or_create|exec\w*|run|fetch\w*|scalars?|one\w*|none|any|\$\w+|raw)$/
+  /^(?:save|find\w*|get|get_\w+|exist\w*|count\w*|aggregate|max\w*|create\w*|insert\w*|bulk\w+|upsert|update\w*|replace\w*|query|select|filter\w*|add|merge|first|exclude|all|order_by|acreate|annotate|update_or_create|aget_or_create|exec\w*|run|fetch\w*|scalars?|one\w*|none|any|\$\w+|raw)$/
 const QUERYING =
   /^(?:query|execute|exec|run|get|all|fetch|fetchrow|fetch_one|fetchval|fetch_all|fetchone|scalar|scalars|executemany|one|oneOrNone|none|any|\$queryRaw|\$executeRaw|\$queryRawUnsafe|\$executeRawUnsafe|raw|one_or_none)$/
 

@@ -160,7 +160,9 @@ function usedBy(repository: Repository, file: IndexedFile, held: Held): Used | u
     if (call.callee.text === `${held.name}.${method}` && ADDS.test(method)) write(call)
     else if (READS.test(method)) reads++
   }
-  for (const { target, line, endLine, block, isDeclaration, operator } of facts.assignments) {
+  for (const { target, value, line, endLine, block, isDeclaration, operator } of facts.assignments) {
+    // `const session = this.sessions[id]`.
+    if (value.kind === 'path' && value.path.text !== held.name && is(value.path.text, value.path.isOwn, block)) reads++
     if (isDeclaration || operator === 'delete' || !is(target.text, target.isOwn, block)) continue
     if (target.text.startsWith(`${held.name}.`)) write({ line, endLine, block })
   }

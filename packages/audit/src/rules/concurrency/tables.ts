@@ -24,13 +24,17 @@ export interface RowUse {
 
 /** `usersRepository`, `UserModel`, `users`, `User`: `user`. */
 export function entityOf(name: string): string {
-  return name
-    .replace(/^[_$]+/, '')
-    .replace(/_?(?:models?|repository|repo|collection|dao|table|entity|schema|delegate)$/i, '')
-    .replace(/[_-]/g, '')
-    .toLowerCase()
-    .replace(/ies$/, 'y')
-    .replace(/(?:(?<=ss|x|ch|sh)es|(?<!s)s)$/, '')
+  return (
+    name
+      .replace(/^[_$]+/, '')
+      .replace(/_?(?:models?|repository|repo|collection|dao|table|schema|delegate)$/i, '')
+      // `identity` is one.
+      .replace(/(?<=[a-z])Entity$|_entity$/, '')
+      .replace(/[_-]/g, '')
+      .toLowerCase()
+      .replace(/ies$/, 'y')
+      .replace(/(?:(?<=ss|x|ch|sh)es|(?<!s)s)$/, '')
+  )
 }
 
 /** `userId`, `user_id`: `userid`; `email__iexact`: `email`. */

@@ -2,6 +2,7 @@
 // once both find the old state, and it is done twice.
 //   CU21. Found where the field that is tested is the one that is set, to something fixed, and the function makes or sends something else beside; a move that
 //         nothing else depends on comes out the same twice, and is silent. Strong where a row is made or another one saved.
+//   QL4. What stands in the other branch of a test is not done because of the move.
 
 import type { Assignment, Call, Value } from '../../facts/facts.ts'
 import type { IndexedFile, Program } from '../../program/index.ts'
@@ -65,7 +66,10 @@ function movedBy(file: IndexedFile, fn: number, read: RowUse, rows: readonly Row
     const after = calls.filter((index) => (facts.calls[index] as Call).line >= write.line)
     const save = after.find((index) => savesRow(facts, facts.calls[index] as Call, name, true))
     if (save === undefined) continue
-    const others = calls.filter((index) => index > read.call && index !== save)
+    const others = calls.filter(
+      (index) =>
+        index > read.call && index !== save && !areApart(file, (facts.calls[index] as Call).block, write.block),
+    )
     const made = others.find((index) => makes(file, index, name, read, rows))
     const sent = others.find((index) => SENDS.test(lastName((facts.calls[index] as Call).callee)))
     const effect = facts.calls[made ?? sent ?? -1]
@@ -73,6 +77,19 @@ function movedBy(file: IndexedFile, fn: number, read: RowUse, rows: readonly Row
     return { write, saved: facts.calls[save] as Call, effect, tier: made === undefined ? 'review' : 'strong' }
   }
   return undefined
+}
+
+/** QL4. One stands in a branch and the other where that branch was not taken: never both. */
+function areApart({ facts: { blocks }, within }: IndexedFile, one: number, other: number): boolean {
+  const isElse = (inner: number, outer: number): boolean => {
+    for (let at = inner; at > 0; at = blocks[at]?.parent ?? -1) {
+      const { kind, of = -1 } = blocks[at] ?? {}
+      if (kind === 'otherwise' && within(outer, of)) return true
+      if (kind === 'function') return false
+    }
+    return false
+  }
+  return isElse(one, other) || isElse(other, one)
 }
 
 /** Another row: made, or saved. */

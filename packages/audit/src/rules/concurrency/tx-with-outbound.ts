@@ -1,6 +1,7 @@
 // Transactions that are held open over a call to somebody else.
 //   CU11. A call over HTTP or RPC, or the sending of a mail, within a transaction is found, in its callback, its `with`, or between BEGIN and COMMIT, also through
 //        one function of the repository.
+//   QL5. A session of SQLAlchemy that a `with` holds begins one with its first statement, and ends it with the commit.
 
 import type { Call } from '../../facts/facts.ts'
 import { type CallSite, type IndexedFile, type Program, programOf } from '../../program/index.ts'
@@ -86,13 +87,39 @@ function* transactionsOf(repository: Repository, file: IndexedFile): Iterable<Tr
   for (const [index, { kind, test, line }] of facts.blocks.entries()) {
     const held = kind === 'with' && test !== undefined ? (test.kind === 'await' ? test.value : test) : undefined
     const opened = held?.kind === 'call' ? facts.calls[held.call] : undefined
-    if (opened === undefined || !HOLDS.test(opened.callee.text)) continue
+    if (opened === undefined) continue
+    if (!HOLDS.test(opened.callee.text)) {
+      if (OPENS_SESSION.test(opened.callee.text)) yield { at: { line, endLine: line }, calls: underway(file, index) }
+      continue
+    }
     // Django's calls after the commit are given as functions: they are no part of it.
     const fn = file.functionOf(index)
     const calls = bodyOf(file, fn).calls.map((each) => facts.calls[each] as Call)
     yield { at: { line, endLine: line }, calls: calls.filter(({ block }) => file.within(block, index)) }
   }
   for (const fn of bodiesOf(file).keys()) yield* betweenStatements(file, fn)
+}
+
+const OPENS_SESSION =
+  /(?:^|\.)(?:(?:Async|Sync)?Session(?:Local|Maker|Factory)?|\w*_?session_?(?:local|maker|factory|scope)|(?:get|create|new|open)_(?:\w+_)?(?:session|db)|db_session)$/i
+const STATES = /^(?:execute|exec|scalars?|query|get|get_one|add|add_all|merge|flush|delete|refresh)$/
+
+/** QL5. What is called while a transaction of the session is open. */
+function underway(file: IndexedFile, held: number): readonly Call[] {
+  const { facts } = file
+  const { binds = '' } = facts.blocks[held] ?? {}
+  const found: Call[] = []
+  let isOpen = false
+  for (const index of binds === '' ? [] : bodyOf(file, file.functionOf(held)).calls) {
+    const call = facts.calls[index] as Call
+    if (!file.within(call.block, held)) continue
+    const [owner, method = '', ...more] = call.callee.text.split('.')
+    const isOwn = owner === binds && more.length === 0 && !call.callee.isOwn
+    if (isOwn && STATES.test(method)) isOpen = true
+    else if (isOwn && /^(?:commit|rollback|close)$/.test(method)) isOpen = false
+    else if (isOpen) found.push(call)
+  }
+  return found
 }
 
 function* betweenStatements(file: IndexedFile, fn: number): Iterable<Transaction> {

@@ -1,5 +1,6 @@
 // What of a table or collection is unique, so that a second row can't come to be whatever the code checks first. From schemas as the configuration has them, and from
 // what sources say: indexes that are created, columns of classes, constraints of migrations.
+//   QK4. What a class extends gives it its columns and their keys; the column that joins a one-to-one relation is unique.
 // A table whose columns were seen is known; of one that was not, nothing can be said, and a word that stands beside `unique` anywhere in a schema or a migration is
 // taken for unique: rather silent than wrong. Of one that is known the word has to stand beside the table's name.
 
@@ -50,6 +51,7 @@ function readUniqueKeys(repository: Repository): UniqueKeys {
     readClasses(repository, facts, table)
     for (const call of facts.calls) readIndex(facts, call, table)
   }
+  inherit(repository, table)
   const knows = (entity: string, columns: readonly string[]): boolean =>
     columns.length > 0 && columns.every((column) => tables.get(entity)?.columns.has(column) === true)
   let passages: ReadonlyMap<string, ReadonlySet<number>> | undefined
@@ -68,6 +70,18 @@ function readUniqueKeys(repository: Repository): UniqueKeys {
 }
 
 type Tables = (name: string) => Table
+
+/** QK4. Columns of a class are those of what it extends as well. */
+function inherit({ facts }: Repository, table: Tables): void {
+  const classes = [...facts.values()].flatMap((each) => each.classes)
+  for (let level = 0; level < 3; level++)
+    for (const { name, bases } of classes)
+      for (const base of bases) {
+        const [own, above] = [table(name), table(base.slice(base.lastIndexOf('.') + 1))]
+        for (const column of above.columns) own.columns.add(column)
+        for (const column of above.unique) own.unique.add(column)
+      }
+}
 
 /** Columns that classes declare: of SQLAlchemy, SQLModel, Django, TypeORM, Mongoose in Nest. */
 function readClasses(repository: Repository, facts: FileFacts, table: Tables): void {
@@ -89,7 +103,8 @@ function readClasses(repository: Repository, facts: FileFacts, table: Tables): v
     const owner = file?.classOf(call.block) ?? -1
     const own = byBlock.get(owner) ?? byBlock.get(facts.blocks[owner]?.parent ?? -1)
     if (own === undefined || file?.functionOf(call.block) !== -1) continue
-    const isUnique = ['unique', 'primary_key', 'primaryKey'].some((name) => isTrue(optionOf(call, name)))
+    const isUnique =
+      ['unique', 'primary_key', 'primaryKey'].some((name) => isTrue(optionOf(call, name))) || joinsOne(facts, call)
     const column = isUnique || /^Primary|^PrimaryGenerated/.test(call.callee.text) ? columnFor(facts, call) : undefined
     const listed = /(?:^|\.)UniqueConstraint$/.test(call.callee.text) || isUnique ? stringsOf(call) : []
     for (const { unique, made } of own)
@@ -100,13 +115,26 @@ function readClasses(repository: Repository, facts: FileFacts, table: Tables): v
   }
 }
 
+/** `@OneToOne` with `@JoinColumn`: the key of the other row is in this one, once. */
+function joinsOne(facts: FileFacts, call: Call): boolean {
+  if (!/(?:^|\.)JoinColumn$/.test(call.callee.text)) return false
+  const field = columnFor(facts, call)
+  return facts.calls.some(
+    (each) =>
+      each.block === call.block && /(?:^|\.)OneToOne$/.test(each.callee.text) && columnFor(facts, each) === field,
+  )
+}
+
 /** What it is assigned to; of a decorator, the field that comes next. */
 function columnFor(facts: FileFacts, call: Call): string | undefined {
   if (call.target?.isOwn === true) return call.target.text
   let next: { readonly line: number; readonly text: string } | undefined
-  for (const { target, line, block } of facts.assignments)
-    if (block === call.block && target.isOwn && line >= call.line && (next === undefined || line < next.line))
-      next = { line, text: target.text }
+  for (const { target, line, endLine, block } of facts.assignments) {
+    if (block !== call.block || !target.isOwn) continue
+    // A field with several decorators begins with the first of them.
+    if (line <= call.line && endLine >= call.endLine && endLine > line) return target.text
+    if (line >= call.line && (next === undefined || line < next.line)) next = { line, text: target.text }
+  }
   return next?.text
 }
 

@@ -1,4 +1,4 @@
-// What a function does with keys and rows, itself and through one level of functions of the repository that do one such thing each: `findByEmail(email)` is the
+// What a function does with keys and rows, itself and, of rows, through two levels of functions of the repository that do one such thing each: `findByEmail(email)` is the
 // reading of a row by its email, wherever it is written.
 
 import type { FileFacts } from '../../facts/facts.ts'
@@ -19,7 +19,7 @@ const KEPT = new WeakMap<FileFacts, Map<number, Uses>>()
 const NONE: Uses = { rows: [], keys: [] }
 /** What other functions do is asked of those only whose name says that they read or make something. */
 const TELLING =
-  /^_{0,2}(?:get|find|fetch|load|read|exist|has|check|lookup|create|insert|add|save|store|set|is|by|query|select|count|write|put|persist)/i
+  /^_{0,2}(?:get|find|fetch|load|read|exist|has|check|lookup|create|insert|add|save|store|set|update|upsert|change|adjust|mark|is|by|query|select|count|write|put|persist)/i
 const CALLS_MAX = 400
 
 /** Its own only. */
@@ -41,8 +41,26 @@ export function ownUses(program: Program, file: IndexedFile, fn: number): Uses {
   return uses
 }
 
-/** With those of the functions that it calls. */
-export function usesOf(program: Program, file: IndexedFile, fn: number): Uses {
+const KEPT_WITH_CALLED = new WeakMap<FileFacts, Map<number, Uses>>()
+/** A service, and its repository. */
+const LAYERS_MAX = 2
+
+/** With those of the functions that it calls, through the layers below it. */
+export function usesOf(program: Program, file: IndexedFile, fn: number, layer = 0): Uses {
+  if (layer >= LAYERS_MAX) return ownUses(program, file, fn)
+  const byFunction = KEPT_WITH_CALLED.get(file.facts) ?? new Map<number, Uses>()
+  KEPT_WITH_CALLED.set(file.facts, byFunction)
+  const key = fn * LAYERS_MAX + layer
+  const kept = byFunction.get(key)
+  if (kept !== undefined) return kept
+  // Whatever calls itself is judged by the rest of it.
+  byFunction.set(key, NONE)
+  const found = findUses(program, file, fn, layer)
+  byFunction.set(key, found)
+  return found
+}
+
+function findUses(program: Program, file: IndexedFile, fn: number, layer: number): Uses {
   const own = ownUses(program, file, fn)
   const rows = [...own.rows]
   const keys = [...own.keys]
@@ -51,23 +69,36 @@ export function usesOf(program: Program, file: IndexedFile, fn: number): Uses {
   for (const index of calls) {
     const call = file.facts.calls[index]
     if (call === undefined || !TELLING.test(lastName(call.callee))) continue
-    if (own.rows.some((use) => use.call === index) || own.keys.some((use) => use.call === index)) continue
+    if (own.keys.some((use) => use.call === index)) continue
     const target = program.target({ file: file.facts.file, call })
     if (target === undefined || (target.file === file.facts.file && target.block === fn)) continue
-    const inner = through(program, file, fn, index, target)
+    const inner = through(program, file, fn, index, target, layer)
+    // `cards.findOne(owner)` of a service of the repository is what that does.
+    const named = rows.findIndex((use) => use.call === index)
+    if (named !== -1 && inner.rows.length > 0) rows.splice(named, 1)
+    else if (named !== -1) continue
     rows.push(...inner.rows)
     keys.push(...inner.keys)
   }
   const order = (a: { call: number }, b: { call: number }): number => a.call - b.call
+  if (rows.length + keys.length === 0) return NONE
   return { rows: rows.sort(order), keys: keys.sort(order) }
 }
 
 /** Of a function that is called there: the one thing that it does. */
-function through(program: Program, file: IndexedFile, fn: number, index: number, target: BlockRef): Uses {
+function through(
+  program: Program,
+  file: IndexedFile,
+  fn: number,
+  index: number,
+  target: BlockRef,
+  layer: number,
+): Uses {
   const other = program.file(target.file)
   const call = file.facts.calls[index]
   if (other === undefined || call === undefined) return NONE
-  const { rows, keys } = ownUses(program, other, target.block)
+  const { keys } = ownUses(program, other, target.block)
+  const { rows } = usesOf(program, other, target.block, layer + 1)
   const [row] = rows
   const row1 = rows.length === 1 && keys.length === 0 && row !== undefined ? [{ ...row, call: index }] : []
   const reads = keys.filter(({ op }) => op === 'read')

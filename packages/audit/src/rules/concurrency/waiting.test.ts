@@ -80,6 +80,18 @@ test.each([
 })
 
 test.each([
+  ['session.get(A, 1)\n        requests.post("https://pay.test")', ['strong a.py:5']],
+  ['session.get(A, 1)\n        charge()', ['strong a.py:5']],
+  ['session.add(A())\n        session.commit()\n        requests.post("https://pay.test")', []],
+  ['requests.post("https://pay.test")\n        session.get(A, 1)', []],
+  ['session.get(A, 1)\n    requests.post("https://pay.test")', []],
+  ['cache.get(A, 1)\n        requests.post("https://pay.test")', []],
+])('QL5: in a session %j is %j', (body, expected) => {
+  const text = `import requests\ndef f():\n    with get_session() as session:\n        ${body}\ndef charge():\n    requests.post("https://pay.test")\n`
+  expect(foundBy(txWithOutbound, { 'a.py': text })).toEqual(expected)
+})
+
+test.each([
   ['import time\nasync def f():\n    time.sleep(1)\n', ['strong a.py:2']],
   ['import requests\nasync def f():\n    return requests.get("https://a.test")\n', ['strong a.py:2']],
   ['from redis import Redis\nclient = Redis()\nasync def f():\n    client.ping()\n', ['strong a.py:3']],
@@ -118,6 +130,21 @@ test.each([
   expect(foundBy(blockingInAsync, { 'a.py': text })).toEqual(expected)
 })
 
+test.each([
+  ['import shutil\nasync def f(up, out):\n    shutil.copyfileobj(up.file, out)\n', ['strong a.py:2']],
+  ['import psutil\nasync def f():\n    return psutil.cpu_percent(interval=0.5)\n', ['strong a.py:2']],
+  ['import psutil\nasync def f():\n    return psutil.cpu_percent() + psutil.cpu_percent(interval=None)\n', []],
+  ['import feedparser\nasync def f(ask):\n    return feedparser.parse(ask.feed_url)\n', ['strong a.py:2']],
+  ['import feedparser\nasync def f(text):\n    return feedparser.parse(text)\n', []],
+  [
+    'from work import app\nasync def f():\n    seen = app.control.inspect()\n    return seen.active()\n',
+    ['strong a.py:2'],
+  ],
+  ['from work import app\nasync def f():\n    seen = app.inspect()\n    return seen.active()\n', []],
+])('QL3, CU12: %j is %j', (text, expected) => {
+  expect(foundBy(blockingInAsync, { 'a.py': text })).toEqual(expected)
+})
+
 test('CU12: a session of a function that hands one out is synchronous as well', () => {
   const texts = {
     'app/db.py':
@@ -134,6 +161,7 @@ const ROUTE = (body: string, before = '') =>
 
 test.each([
   [ROUTE('  res.end(execSync("uptime"))'), ['strong a.ts:7']],
+  [ROUTE('  res.end(genSaltSync(10))', "import { genSaltSync } from 'bcrypt'"), ['strong a.ts:7']],
   [ROUTE('  res.end(render())', 'function render() { return fs.readFileSync("a.html") }'), ['strong a.ts:5']],
   [ROUTE('  res.end(page)', 'const page = fs.readFileSync("a.html")'), []],
   [ROUTE('  if (!page) page = fs.readFileSync("a.html")\n  res.end(page)', 'let page'), []],

@@ -64,17 +64,50 @@ export function instructionsOf(stages: readonly DockerStage[]): readonly DockerI
   return stages.flatMap(({ instructions }) => instructions)
 }
 
+/** One service that is built from a Dockerfile. */
+export interface Build {
+  readonly folder: string
+  readonly target: string | undefined
+  readonly service: ComposeService
+}
+
+export function buildsOf(repository: Repository, dockerfile: Dockerfile): readonly Build[] {
+  return repository.configuration.compose.flatMap(({ services }) =>
+    [...services.values()].flatMap((service) => {
+      const folder = contextOf(repository, service.build)
+      return folder === undefined || dockerfileOf(repository, service)?.file !== dockerfile.file
+        ? []
+        : [{ folder, target: service.build?.target, service }]
+    }),
+  )
+}
+
+/** Those that a build of `target` makes: what its image stands on, and what is copied from. */
+export function madeStages(dockerfile: Dockerfile, target: string | undefined): ReadonlySet<DockerStage> {
+  const { stages } = dockerfile
+  const made = new Set<DockerStage>()
+  const add = (stage: DockerStage): void => {
+    if (made.has(stage)) return
+    made.add(stage)
+    const before = stages.slice(0, stages.indexOf(stage))
+    const froms = stage.instructions.map((each) => parseCopy(each)?.from)
+    for (const [index, other] of before.entries())
+      if (sameName(other.name, stage.base.value) || froms.some((from) => isNamed(other, index, from))) add(other)
+  }
+  for (const stage of imageStages(dockerfile, target)) add(stage)
+  return made
+}
+
+function isNamed({ name }: DockerStage, index: number, from: string | undefined): boolean {
+  return from !== undefined && (sameName(name, from) || from === String(index))
+}
+
 /** Folders that it may be built in: those that compose files name, else its own and all above it. */
 export function contextsOf(
   repository: Repository,
   dockerfile: Dockerfile,
 ): { readonly folders: readonly string[]; readonly isKnown: boolean } {
-  const folders = new Set<string>()
-  for (const { services } of repository.configuration.compose)
-    for (const service of services.values()) {
-      const context = contextOf(repository, service.build)
-      if (context !== undefined && dockerfileOf(repository, service)?.file === dockerfile.file) folders.add(context)
-    }
+  const folders = new Set(buildsOf(repository, dockerfile).map(({ folder }) => folder))
   if (folders.size > 0) return { folders: [...folders], isKnown: true }
   let folder = folderOf(dockerfile.file)
   const above = [folder]

@@ -73,8 +73,8 @@ function check(repository: Repository, service: ComposeService): readonly Discov
 }
 
 function isSubmodule({ files }: Repository, path: string): boolean {
-  const paths = [...(files.read('.gitmodules') ?? '').matchAll(/^\s*path\s*=\s*(.+?)\s*$/gm)].map(
-    (match) => match[1] ?? '',
+  const paths = [...(files.read('.gitmodules') ?? '').matchAll(/^[ \t]*path[ \t]*=(.*)$/gm)].map((match) =>
+    (match[1] ?? '').trim(),
   )
   return paths.some((each) => path === each || path.startsWith(`${each}/`))
 }

@@ -24,7 +24,7 @@ const FOREIGN =
   /^(NODE_|PYTHON|UV_|PIP_|NPM_|TZ$|LANG$|LC_|PATH$|HOME$|USER$|PUID$|PGID$|UID$|GID$|TERM$|DEBUG$|HOSTNAME$|HTTPS?_PROXY$|NO_PROXY$|AWS_|GOOGLE_|AZURE_|OTEL_|DD_|SENTRY_|NEW_RELIC_|JAVA_|JVM_|SPRING_|GO|RUST_|RAILS_|RACK_|ASPNETCORE_|DOTNET_|FLASK_|DJANGO_|GUNICORN_|UVICORN_|WEB_CONCURRENCY$|CELERY_|NEXT_|NEXTAUTH_|AUTH_|VITE_|REACT_APP_|CHOKIDAR_|WATCHPACK_|PRISMA_|PG|FORWARDED_ALLOW_IPS$|SSL_CERT|REQUESTS_CA|CI$|PORT$|VIRTUAL_|LETSENCRYPT_|OPENAI_|ANTHROPIC_|LANGCHAIN_|HF_|TRANSFORMERS_|CUDA_|NVIDIA_|OMP_|MALLOC_|DOCKER_|COMPOSE_)/i
 /** Hosts of Spring and .NET bind every variable by its own rules of case and separators. */
 const WALKS =
-  /process\.env\s*[),;}]|process\.env\[\s*[^'"\s\]]|\.\.\.process\.env|\bos\.environ\s*[),;}]|\bos\.environ\.(items|keys|copy)\(|dict\(os\.environ|os\.environ\[\s*[^'"\s\]]|env_prefix|env_nested_delimiter|AutomaticEnv|envconfig|envsubst|os\.Environ\(|getenv\(\s*[a-z_]+\s*\)|import\.meta\.env\s*[),;\]]|org\.springframework\.boot|WebApplication\.Create|AddEnvironmentVariables|Host\.Create(Default|Application)Builder/
+  /process\.env\s*[),;}]|process\.env\[\s*[^'"\s\]]|\.\.\.process\.env|\bos\.environ\s*[),;}]|\bos\.environ\.(items|keys|copy)\(|dict\(os\.environ|os\.environ\[\s*[^'"\s\]]|env_nested_delimiter|AutomaticEnv|envconfig|envsubst|os\.Environ\(|getenv\(\s*[a-z_]+\s*\)|import\.meta\.env\s*[),;\]]|org\.springframework\.boot|WebApplication\.Create|AddEnvironmentVariables|Host\.Create(Default|Application)Builder/
 const FILES_MAX = 3_000
 const CHARS_MAX = 30_000_000
 
@@ -79,6 +79,8 @@ function wordsOf({ files, facts }: Repository, context: string): ReadonlySet<str
     const text = files.read(path) ?? ''
     chars += text.length
     if (chars > CHARS_MAX || WALKS.test(text)) return undefined
+    // Settings with a prefix read names that stand nowhere: what the reader of sources made of them says which.
+    if (/\benv_prefix\b/.test(text) && (facts.get(path)?.envReads.length ?? 0) === 0) return undefined
     for (const word of text.match(/[A-Za-z_]\w*/g) ?? []) words.add(word.toLowerCase())
     for (const { name } of facts.get(path)?.envReads ?? []) words.add(name.toLowerCase())
   }

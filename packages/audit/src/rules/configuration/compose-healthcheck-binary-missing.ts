@@ -1,4 +1,5 @@
 // Healthchecks that can't run: their command is not in the image. The service is unhealthy for ever, and what waits for it never starts.
+//   QM3. A package that brings a command of another name brings it.
 //   RX12. Only images are judged whose base is known; a package, a copied binary or a download in any of its stages that names the command is silent.
 
 import type { Loc } from '../../model/evidence.ts'
@@ -6,7 +7,7 @@ import type { DockerStage } from '../../repository/configuration.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { dockerfileOf, imageStages, instructionsOf } from './builds.ts'
 import { at, type Discovery, type Rule } from './deployment.ts'
-import { binariesOf, PROBED } from './images.ts'
+import { BROUGHT_BY, binariesOf, PROBED } from './images.ts'
 import { oncePerPlace, type ServiceIn, seen, servicesOf } from './projects.ts'
 
 const meta = at({
@@ -90,9 +91,11 @@ function missing(test: string, stages: readonly DockerStage[]): string | undefin
   // Where one fails and another stands in, the last decides.
   const isEither = /\|\|\s*(?!exit|false|kill)/.test(test)
   const called = commands.map((command) => command.trim().split(/\s+/, 1)[0] ?? '').filter((name) => PROBED.has(name))
-  const absent = called.filter(
-    (name) =>
-      !there.has(name) && !made.some(({ text }) => new RegExp(`(^|[\\s/"=])${name}(\\d|[\\s;"=-]|$)`).test(text)),
-  )
+  const absent = called.filter((name) => !there.has(name) && !made.some(({ text }) => bringing(name).test(text)))
   return isEither && absent.length < called.length ? undefined : absent[0]
+}
+
+function bringing(name: string): RegExp {
+  const others = BROUGHT_BY[name]
+  return new RegExp(`(^|[\\s/"=])(?:${name}${others === undefined ? '' : `|${others}`})(\\d|[\\s;"=-]|$)`)
 }

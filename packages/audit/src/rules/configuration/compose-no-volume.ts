@@ -1,11 +1,14 @@
 // Datastores that keep their data in the container: with it, the data goes.
+//   QM7. Brokers, and the only Redis of a project whose sources keep a queue in one, hold work that waits: for review.
 //   RX26. Mounts of configuration and first scripts hold no data; caches without persistence, jobs, and stores that somebody chose to keep in memory are silent.
 
-import type { ComposeService } from '../../repository/configuration.ts'
+import type { ComposeProject, ComposeService } from '../../repository/configuration.ts'
+import type { Repository } from '../../repository/repository.ts'
 import { baseOf } from './builds.ts'
 import { at, type Rule } from './deployment.ts'
 import { datastoreOf } from './images.ts'
 import { oncePerPlace, seen, standingServices, tierIn } from './projects.ts'
+import { queueIn } from './redis-eviction-on-primary.ts'
 
 const meta = at({
   id: 'compose-no-volume',
@@ -27,11 +30,12 @@ export const composeNoVolume: Rule = {
     yield* oncePerPlace(
       standingServices(repository).flatMap(({ project, service }) => {
         const store = datastoreOf(baseOf(repository, service))
-        if (store === undefined || !keepsData(service, store.kind)) return []
+        const isStore = store !== undefined && keepsData(service, store.kind)
+        if (!isStore && !holdsWork(repository, project, service)) return []
         if (service.volumes.some(({ target }) => !NO_DATA.test(target))) return []
         return [
           {
-            tier: tierIn(project, service.loc),
+            tier: isStore ? tierIn(project, service.loc) : ('review' as const),
             symbol: service.name,
             component: service.name,
             symptom: `When the container of ${service.name} is made anew, its data is gone.`,
@@ -42,6 +46,18 @@ export const composeNoVolume: Rule = {
       }),
     )
   },
+}
+
+const BROKER = /(^|\/)(rabbitmq|kafka|cp-kafka|redpanda|activemq|activemq-classic|activemq-artemis)(:|@|$)/
+
+function holdsWork(repository: Repository, project: ComposeProject, service: ComposeService): boolean {
+  const base = baseOf(repository, service)
+  if (BROKER.test(base)) return true
+  if (datastoreOf(base)?.kind !== 'redis' || IN_MEMORY.test(service.command?.value ?? '')) return false
+  const others = [...project.services.values()].filter(
+    (each) => datastoreOf(baseOf(repository, each))?.kind === 'redis',
+  )
+  return others.length === 1 && queueIn(repository, project).queue !== undefined
 }
 
 function keepsData({ command }: ComposeService, kind: string): boolean {

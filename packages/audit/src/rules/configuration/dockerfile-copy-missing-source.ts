@@ -1,11 +1,22 @@
 // COPY of what is not there: the image can't be built.
-//   RX18. A source that exists in any folder that it may be built in, that a build makes or a .gitignore names, and sources with variables are silent.
+//   RX18. A source that exists in any folder that it may be built in, that a build makes or a .gitignore names is silent.
+//   QM1. Where compose says what is built in which folder, each of those builds has to find it, in the stages that it makes; of a source with variables the folders before the first one.
 //   RX19. Of `--from` another stage only what that stage cannot have made is reported: the folder of public files of a Next.js application that has none.
 
 import type { Dockerfile } from '../../repository/configuration.ts'
 import { join, resolveIn } from '../../repository/paths.ts'
 import type { Repository } from '../../repository/repository.ts'
-import { type Copy, contextsOf, imageStages, instructionsOf, isInContext, isMade, parseCopy } from './builds.ts'
+import {
+  buildsOf,
+  type Copy,
+  contextsOf,
+  imageStages,
+  instructionsOf,
+  isInContext,
+  isMade,
+  madeStages,
+  parseCopy,
+} from './builds.ts'
 import { at, type Discovery, type Rule } from './deployment.ts'
 import { seen } from './projects.ts'
 
@@ -30,31 +41,55 @@ export const dockerfileCopyMissingSource: Rule = {
 
 function* check(repository: Repository, dockerfile: Dockerfile): Generator<Discovery> {
   const { folders, isKnown } = contextsOf(repository, dockerfile)
-  for (const instruction of instructionsOf(dockerfile.stages)) {
-    const copy = parseCopy(instruction)
-    if (copy === undefined) continue
-    const missing =
-      copy.from === undefined
-        ? copy.sources.filter(
-            (source) => isFile(source) && folders.every((folder) => !mayBeThere(repository, folder, source)),
-          )
-        : missingFromStage(repository, dockerfile, copy, folders)
-    for (const source of missing)
-      yield {
-        tier: isKnown ? 'strong' : 'review',
-        cause: `sources that are not there, ${dockerfile.file}`,
-        symbol: `${dockerfile.file} ${source}`,
-        symptom: 'The image cannot be built.',
-        rootCause: `${source} does not exist where it is copied from.`,
-        evidence: [seen(instruction.loc, `It copies ${source}, which is not there.`)],
-      }
+  const builds = buildsOf(repository, dockerfile).map((build) => ({
+    ...build,
+    made: madeStages(dockerfile, build.target),
+  }))
+  for (const stage of dockerfile.stages) {
+    const here = isKnown ? builds.filter(({ made }) => made.has(stage)) : []
+    for (const instruction of stage.instructions) {
+      const copy = parseCopy(instruction)
+      if (copy === undefined || (isKnown && here.length === 0)) continue
+      const lacks = (folder: string, source: string) => !mayBeThere(repository, folder, source)
+      const missing =
+        copy.from === undefined
+          ? copy.sources.flatMap((source) => {
+              const fixed = isKnown ? fixedOf(source) : source
+              if (!isFile(fixed)) return []
+              const lacking = here.find(({ folder }) => lacks(folder, fixed))
+              const isMissing = isKnown ? lacking !== undefined : folders.every((folder) => lacks(folder, fixed))
+              return isMissing ? [{ source, lacking }] : []
+            })
+          : missingFromStage(repository, dockerfile, copy, folders).map((source) => ({ source, lacking: undefined }))
+      for (const { source, lacking } of missing)
+        yield {
+          tier: isKnown ? 'strong' : 'review',
+          cause: `sources that are not there, ${dockerfile.file}`,
+          symbol: `${dockerfile.file} ${source}`,
+          symptom: 'The image cannot be built.',
+          rootCause: `${source} does not exist where it is copied from.`,
+          evidence: [
+            seen(instruction.loc, `It copies ${source}, which is not there.`),
+            ...(lacking?.service.build === undefined
+              ? []
+              : [seen(lacking.service.build.context.loc, `${lacking.service.name} is built in this folder.`)]),
+          ],
+        }
+    }
   }
+}
+
+/** Of a source with variables the folders before the first one; '' where it has none. */
+function fixedOf(source: string): string {
+  if (!source.includes('$')) return source
+  const before = source.slice(0, source.indexOf('$'))
+  return before.slice(0, before.lastIndexOf('/') + 1).replace(/\/+$/, '')
 }
 
 /** Nothing that is put together at build time or fetched. */
 function isFile(source: string): boolean {
   // A wildcard that matches nothing is taken for nothing.
-  return source !== '' && !/[$`*?[]|^[a-z+]+:\/\/|^git@/.test(source)
+  return source !== '' && source !== '.' && !/[$`*?[]|^[a-z+]+:\/\/|^git@/.test(source)
 }
 
 function mayBeThere(repository: Repository, folder: string, source: string): boolean {

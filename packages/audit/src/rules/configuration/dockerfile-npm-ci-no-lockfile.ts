@@ -1,8 +1,9 @@
 // `npm ci` and `pnpm install --frozen-lockfile` without a lockfile: the image can't be built.
+//   QM2. A wildcard that fits no lockfile brings none.
 //   RX13. A lockfile in any folder that it may be built in, copied or mounted before, is silent; so is one that the build fetches or makes.
 
 import type { Dockerfile, DockerStage } from '../../repository/configuration.ts'
-import { join } from '../../repository/paths.ts'
+import { folderOf, join, nameOf } from '../../repository/paths.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { contextsOf, imageStages, isInContext, parseCopy } from './builds.ts'
 import { at, type Discovery, type Rule } from './deployment.ts'
@@ -19,7 +20,7 @@ const meta = at({
 
 const INSTALLS: readonly (readonly [RegExp, string, readonly string[]])[] = [
   [/\bnpm\s+(ci|clean-install)\b/, 'npm ci', ['package-lock.json', 'npm-shrinkwrap.json']],
-  [/\bpnpm\s+(i|install)\b[^&|;]*--frozen-lockfile/, 'pnpm install --frozen-lockfile', ['pnpm-lock.yaml']],
+  [/\bpnpm\s+(i|install)\b[^&|;]{0,300}--frozen-lockfile/, 'pnpm install --frozen-lockfile', ['pnpm-lock.yaml']],
 ]
 
 export const dockerfileNpmCiNoLockfile: Rule = {
@@ -88,7 +89,9 @@ function bringsLock(
         if (copy.from !== undefined) return true
         return copy.sources.some((source) => {
           const clean = source.replace(/\/+$/, '')
-          if (clean.includes('$') || locks.some((name) => covers(clean.split('/').at(-1) ?? '', name))) return true
+          if (clean.includes('$')) return true
+          if (locks.some((name) => covers(nameOf(clean), name)))
+            return !nameOf(clean).includes('*') || matchesLock(repository, folders, folderOf(clean), locks)
           return (
             !/[*?[]/.test(clean) &&
             folders.some((folder) => isFolder(repository, join(folder, clean.replace(/^\.?\/?/, ''))))
@@ -99,6 +102,20 @@ function bringsLock(
     folders.some(
       (folder) => locks.some((name) => isInContext(repository, folder, name)) || hasLock(repository, folder, locks),
     )
+  )
+}
+
+/** A wildcard that no lockfile fits brings none, and COPY says nothing. */
+function matchesLock(
+  { files }: Repository,
+  folders: readonly string[],
+  below: string,
+  locks: readonly string[],
+): boolean {
+  const inside = below.replace(/^\.?\/*/, '')
+  return (
+    /[*?[]/.test(inside) ||
+    folders.some((folder) => locks.some((name) => files.has([folder, inside, name].filter(Boolean).join('/'))))
   )
 }
 

@@ -56,9 +56,9 @@ export function datastoreOf(
 }
 
 const WITH_HEALTHCHECK =
-  /(^|\/)(cadvisor|datadog\/agent|agent|gitlab-ce|gitlab-ee|pihole|uptime-kuma|vaultwarden\/server|mailpit|netdata|localstack|localstack-pro|authelia|pms-docker|jellyfin|syncthing|plex|homebridge|nocodb|healthchecks)$/
+  /(^|\/)(cadvisor|datadog\/agent|agent|gitlab-ce|gitlab-ee|pihole|uptime-kuma|vaultwarden\/server|mailpit|netdata|localstack|localstack-pro|authelia|pms-docker|superset|jellyfin|syncthing|plex|homebridge|nocodb|healthchecks)$/
 const PUBLISHERS_WITHOUT =
-  /^(prom|grafana|openpolicyagent|otel|jaegertracing|confluentinc|bitnami|hashicorp|timescale|postgis|pgvector|apache|dpage|getmeili|qdrant|n8nio|provectuslabs|oliver006|valkey|mongodb|kong|nginxinc|temporalio)\//
+  /^(prom|grafana|openpolicyagent|otel|jaegertracing|confluentinc|bitnami|hashicorp|timescale|postgis|pgvector|apache|dpage|getmeili|qdrant|n8nio|provectuslabs|oliver006|valkey|mongodb|nginxinc|temporalio)\//
 
 /** Has the public image a HEALTHCHECK of its own? Undefined: not known. */
 export function bringsHealthcheck(image: string): boolean | undefined {
@@ -72,14 +72,14 @@ export function bringsHealthcheck(image: string): boolean | undefined {
 }
 
 const OFFICIAL = new Set(
-  'adminer alpine busybox caddy cassandra chronograf consul couchdb debian eclipse-mosquitto elasticsearch fluentd ghost golang grafana haproxy httpd influxdb kibana kong logstash mariadb memcached mongo mongo-express mysql nats neo4j nextcloud nginx node openjdk php postgres python rabbitmq redis registry ruby solr telegraf tomcat traefik ubuntu vault wordpress zookeeper'.split(
+  'adminer alpine busybox caddy cassandra chronograf consul couchdb debian eclipse-mosquitto elasticsearch fluentd ghost golang grafana haproxy httpd influxdb kibana logstash mariadb memcached mongo mongo-express mysql nats neo4j nextcloud nginx node openjdk php postgres python rabbitmq redis registry ruby solr telegraf tomcat traefik ubuntu vault wordpress zookeeper'.split(
     ' ',
   ),
 )
 
-const BUSYBOX = ['wget', 'nc', 'sh', 'ash', 'ping', 'grep', 'netstat']
+const BUSYBOX = ['wget', 'nc', 'sh', 'ash', 'ping', 'grep', 'netstat', 'ps', 'pgrep']
 const DEBIAN = ['sh', 'bash', 'grep', 'perl']
-const FULL = [...DEBIAN, 'curl', 'wget', 'git']
+const FULL = [...DEBIAN, 'curl', 'wget', 'git', 'ps', 'pgrep']
 const OWN: Readonly<Record<string, readonly string[]>> = {
   node: ['node', 'npm', 'npx', 'yarn', 'corepack'],
   python: ['python', 'python3', 'pip'],
@@ -89,10 +89,16 @@ const OWN: Readonly<Record<string, readonly string[]>> = {
   'eclipse-temurin': ['java'],
   debian: [],
   alpine: [],
-  ubuntu: [],
+  ubuntu: ['ps', 'pgrep'],
 }
 /** Tried for: these are what healthchecks call and base images lack. */
-export const PROBED = new Set(['curl', 'wget', 'nc', 'node', 'python', 'python3', 'bash'])
+export const PROBED = new Set(['curl', 'wget', 'nc', 'node', 'python', 'python3', 'bash', 'ps', 'pgrep'])
+/** Packages that bring a command of another name. */
+export const BROUGHT_BY: Readonly<Record<string, string>> = {
+  nc: 'netcat|ncat|nmap|busybox',
+  ps: 'procps|busybox|npm',
+  pgrep: 'procps|busybox|npm',
+}
 
 /** Commands of a base image; undefined: the image is not known. */
 export function binariesOf(image: string): ReadonlySet<string> | undefined {

@@ -20,6 +20,8 @@ import { dockerContextMissingModule } from './docker-context-missing-module.ts'
 import { dockerfileCopyMissingSource } from './dockerfile-copy-missing-source.ts'
 import { dockerfileNpmCiNoLockfile } from './dockerfile-npm-ci-no-lockfile.ts'
 import { kubernetesMissingLimits, kubernetesMissingProbes, kubernetesSingleReplica } from './kubernetes.ts'
+import { kubernetesEnvUnset } from './kubernetes-env-unset.ts'
+import { kubernetesKeyMissing } from './kubernetes-key-missing.ts'
 import { pathMismatch } from './path-mismatch.ts'
 import { proxyPathLost } from './proxy-path-lost.ts'
 import { redisEvictionOnPrimary } from './redis-eviction-on-primary.ts'
@@ -47,6 +49,8 @@ export const configurationRules: readonly Rule[] = [
   composeLatestTag,
   composeDependsStarted,
   composeEnvUnused,
+  kubernetesKeyMissing,
+  kubernetesEnvUnset,
   kubernetesSingleReplica,
   kubernetesMissingProbes,
   kubernetesMissingLimits,

@@ -1,5 +1,6 @@
 // Files that source looks for beside itself and that lie elsewhere in its image: the path is right in a checkout, and leads out of what the image holds.
 // The line is that of the path.
+//   QM8. JavaScript in an image of Python is silent.
 //   RX24. Only source that the image runs as it is, with a layout that is understood, counts; a path that the image, a mount or another stage may hold is silent, and one that
 //         is first asked for is for review.
 
@@ -8,8 +9,9 @@ import type { Call, FileFacts, Value } from '../../facts/facts.ts'
 import { folderOf, resolveIn } from '../../repository/paths.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { lastName, seenAt, symbolOf } from '../queries.ts'
-import { contextOf, dockerfileOf } from './builds.ts'
+import { baseOf, contextOf, dockerfileOf } from './builds.ts'
 import { at, type Discovery, type Rule } from './deployment.ts'
+import { parseImage } from './images.ts'
 import { type Layout, layoutOf } from './layout.ts'
 import { oncePerPlace, type ServiceIn, seen, standingServices } from './projects.ts'
 
@@ -61,7 +63,9 @@ function* check(repository: Repository, { service }: ServiceIn, climbs: readonly
   const layout =
     context === undefined || dockerfile === undefined ? undefined : layoutOf(repository, dockerfile, context, service)
   if (layout === undefined || dockerfile === undefined) return
+  const base = baseOf(repository, service)
   for (const { facts, call, relative } of climbs) {
+    if (isForeign(base, facts.file)) continue
     const place = layout.placeOf(facts.file)
     const target = place === undefined ? undefined : missing(repository, layout, facts.file, place, relative)
     if (place === undefined || target === undefined) continue
@@ -81,6 +85,11 @@ function* check(repository: Repository, { service }: ServiceIn, climbs: readonly
       ],
     }
   }
+}
+
+/** JavaScript that the image of Python only carries along is not run in it; the full images of Node.js have Python too. */
+function isForeign(base: string, file: string): boolean {
+  return !file.endsWith('.py') && /(^|\/)(python|pypy)$/.test(parseImage(base).name)
 }
 
 /** Folders that Python is told to search for modules: that is another rule's. */

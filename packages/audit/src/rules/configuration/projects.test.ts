@@ -68,3 +68,36 @@ test.each([
   expect(causes[0]).toBeDefined()
   expect(new Set(causes).size).toBe(1)
 })
+
+test('QJ22: a container whose image imports data is a job', () => {
+  const built = (last: string): Record<string, string> => ({
+    ...compose('  a: {build: ./a}\n'),
+    'a/Dockerfile': `FROM mongo:7\nCOPY . .\nCMD ${last}`,
+  })
+  expect(found('compose-no-restart', built('mongoimport --host db --file /items.json'))).toEqual([])
+  expect(found('compose-no-restart', built('mongod --replSet a'))).toEqual(['strong 2'])
+})
+
+test('QJ23: what evicts only keys that expire anyway is silent, unless a queue lives there', () => {
+  const texts = compose(
+    '  r: {image: "redis:7", command: "redis-server --appendonly yes --maxmemory 1gb --maxmemory-policy volatile-lru"}\n',
+  )
+  expect(found('redis-eviction-on-primary', texts)).toEqual([])
+  const queue = { ...texts, 'package.json': '{"dependencies": {"bull": "4"}}' }
+  expect(found('redis-eviction-on-primary', queue)).toEqual(['strong 2'])
+})
+
+test('QJ24: localhost is the container itself, where another service has the port', () => {
+  const services = (name: string, own: string, environment: string): Record<string, string> =>
+    compose(
+      `  ${name}: {image: "a:1", ports: [${own}], environment: {${environment}}}\n  b: {image: "b:1", ports: ["3000:3000"]}\n`,
+    )
+  const of = (texts: Record<string, string>): string[] => found('compose-undefined-service-ref', texts)
+  expect(of(services('a', '"80:80"', 'B_SERVICE_URL: "http://localhost:3000"'))).toEqual(['strong 2'])
+  expect(of(services('a', '"80:80"', 'STORE: "redis://127.0.0.1:3000/0"'))).toEqual(['strong 2'])
+  expect(of(services('a', '"80:80"', 'B_SERVICE_URL: "http://localhost:4000"'))).toEqual([])
+  expect(of(services('a', '"80:80"', 'SITE_URL: "http://localhost:3000"'))).toEqual([])
+  expect(of(services('a', '"80:80", "3000"', 'B_SERVICE_URL: "http://localhost:3000"'))).toEqual([])
+  expect(of(services('frontend', '"80:80"', 'B_SERVICE_URL: "http://localhost:3000"'))).toEqual([])
+  expect(of(services('a', '', 'B_SERVICE_URL: "http://localhost:3000"'))).toEqual([])
+})

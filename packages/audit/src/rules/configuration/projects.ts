@@ -1,14 +1,16 @@
 // Which compose projects a rule looks at, and what a service is for. Files of tests and templates are nobody's production; a project that is overridden is
 // seen again, whole, with its override.
 //   RX30. A place that several projects read is told once, as strong as the strongest of them has it.
+//   QJ22. A container whose image imports data or migrates by itself is a job.
 //   RX31. What one habit of one file, folder or base image explains has one cause.
 
 import type { Evidence, Loc } from '../../model/evidence.ts'
 import type { ComposeProject, ComposeService } from '../../repository/configuration.ts'
-import { isDevelopment, isJob, isRun } from '../../repository/deployments.ts'
+import { isDevelopment, isJob, isJobCommand, isRun } from '../../repository/deployments.ts'
 import { folderOf, isBelow, nameOf } from '../../repository/paths.ts'
 import type { Repository } from '../../repository/repository.ts'
 import type { Discovery } from '../rule.ts'
+import { dockerfileOf, imageStages } from './builds.ts'
 
 export { isJob }
 
@@ -35,8 +37,20 @@ export function standingServices(repository: Repository): readonly ServiceIn[] {
       !project.isOverridden &&
       service.profiles.length === 0 &&
       (service.image ?? service.build) !== undefined &&
-      !isJob(project, service),
+      !isJob(project, service) &&
+      !isBuiltJob(repository, service),
   )
+}
+
+/** QJ22. */
+export function isBuiltJob(repository: Repository, service: ComposeService): boolean {
+  if (service.command !== undefined || service.entrypoint !== undefined) return false
+  const dockerfile = dockerfileOf(repository, service)
+  const stages = dockerfile === undefined ? [] : imageStages(dockerfile, service.build?.target)
+  const starts = stages
+    .flatMap(({ instructions }) => instructions)
+    .filter(({ name }) => /^(CMD|ENTRYPOINT)$/.test(name))
+  return isJobCommand(starts.at(-1)?.text ?? '')
 }
 
 /** What is only run on somebody's own machine, by its name or because it stands in an override, is for review. */

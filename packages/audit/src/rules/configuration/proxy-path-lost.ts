@@ -2,6 +2,7 @@
 // The line is that of the call that hands it on.
 //   RX25. Only a handler that is mounted below a path, hands on `path` or `url`, and never looks at the whole of it counts; strong where a service of the repository has routes
 //         that begin with that path.
+//   QM6. An Ingress of nginx that rewrites to the bare root hands on nothing of what stood behind its path; exact paths and targets with a group are silent.
 
 import type { Call, FileFacts, Value } from '../../facts/facts.ts'
 import type { Repository } from '../../repository/repository.ts'
@@ -24,6 +25,7 @@ const HANDS_ON = /proxy|forward|fetch|axios|request|got|call|send|get|post|upstr
 export const proxyPathLost: Rule = {
   meta,
   *run(repository) {
+    yield* ofIngresses(repository)
     for (const facts of repository.facts.values()) {
       if (!facts.imports.some(({ module }) => module === 'express')) continue
       for (const mount of facts.calls) {
@@ -79,4 +81,48 @@ function discovery(repository: Repository, facts: FileFacts, prefix: string, cal
       ...(far === undefined ? [] : [seenAt(far.site.file, far.site.call, `The far end has ${far.name}.`)]),
     ],
   }
+}
+
+const REWRITE = 'nginx.ingress.kubernetes.io/rewrite-target'
+
+function* ofIngresses(repository: Repository): Iterable<Discovery> {
+  // Services with nothing below their root lose nothing.
+  const isRich = entriesOf(repository).some(({ kind, name }) => kind === 'route' && !/ \/?$/.test(name))
+  for (const object of repository.configuration.kubernetes) {
+    if (object.kind !== 'Ingress' || object.hidesBlocks) continue
+    if (part(part(object.body.metadata).annotations)[REWRITE] !== '/') continue
+    const paths = pathsOf(object.body)
+    const [lost] = paths
+    if (lost === undefined) continue
+    const line = object.line(['metadata', 'annotations', REWRITE])
+    yield {
+      // The one before its version 0.22 appended the rest by itself.
+      tier: isRich && object.apiVersion === 'networking.k8s.io/v1' ? 'strong' : 'review',
+      cause: `paths handed on in ${object.file}`,
+      symbol: `Ingress ${object.name}`,
+      symptom: `Everything below ${paths.join(', ')} reaches its service as /.`,
+      rootCause: 'The target of the rewrite has no group, so what follows the path is dropped.',
+      evidence: [seenAt(object.file, { line, endLine: line }, `${lost} and all below it is rewritten to /.`)],
+    }
+  }
+}
+
+/** Those that are more than one address. */
+function pathsOf(body: Readonly<Record<string, unknown>>): readonly string[] {
+  const { rules } = part(body.spec)
+  if (!Array.isArray(rules)) return []
+  return rules.flatMap((rule) => {
+    const { paths } = part(part(rule).http)
+    if (!Array.isArray(paths)) return []
+    return paths.flatMap((each) => {
+      const { path, pathType } = part(each)
+      return typeof path !== 'string' || path === '/' || pathType === 'Exact' ? [] : [path]
+    })
+  })
+}
+
+function part(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Readonly<Record<string, unknown>>)
+    : {}
 }

@@ -1,7 +1,10 @@
 // A Redis that evicts keys although it is more than a cache: it keeps its data on disk, or a queue lives in it.
+//   QJ23. `volatile-…` evicts only what expires anyway: without a queue it is silent.
 //   RX20. `noeviction`, a Redis without persistence, volume or queue, and a policy without a memory limit are silent.
 
+import type { ComposeProject } from '../../repository/configuration.ts'
 import { folderOf, isBelow } from '../../repository/paths.ts'
+import type { Repository } from '../../repository/repository.ts'
 import { baseOf } from './builds.ts'
 import { at, type Rule } from './deployment.ts'
 import { datastoreOf } from './images.ts'
@@ -26,16 +29,21 @@ const meta = at({
 
 const QUEUES = ['bullmq', 'bull', 'bee-queue', 'celery', 'rq', 'arq', 'dramatiq', 'taskiq', 'kue', 'agenda-redis']
 
+/** A queue that keeps its jobs in Redis, among what a project's sources depend on. */
+export function queueIn({ configuration }: Repository, project: ComposeProject) {
+  const manifest = configuration.manifests.find(
+    ({ file, dependencies }) => isBelow(file, folderOf(project.file)) && QUEUES.some((name) => dependencies.has(name)),
+  )
+  const queue = QUEUES.find((name) => manifest?.dependencies.has(name))
+  return { queue, place: queue === undefined ? undefined : manifest?.dependencies.get(queue)?.loc }
+}
+
 export const redisEvictionOnPrimary: Rule = {
   meta,
   *run(repository) {
     const found = servicesOf(repository).flatMap(({ project, service }) => {
       const { command } = service
-      const manifest = repository.configuration.manifests.find(
-        ({ file, dependencies }) =>
-          isBelow(file, folderOf(project.file)) && QUEUES.some((name) => dependencies.has(name)),
-      )
-      const queue = QUEUES.find((name) => manifest?.dependencies.has(name))
+      const { queue, place: kept } = queueIn(repository, project)
       if (command === undefined || datastoreOf(baseOf(repository, service))?.kind !== 'redis') return []
       const policy = /--maxmemory-policy[\s=]+((?:allkeys|volatile)-\w+)/.exec(command.value)?.[1]
       if (policy === undefined || !/--maxmemory[\s=]+[1-9]/.test(command.value)) return []
@@ -44,11 +52,12 @@ export const redisEvictionOnPrimary: Rule = {
         (each) => datastoreOf(baseOf(repository, each))?.kind === 'redis',
       )
       const isQueue = queue !== undefined && stores.length === 1
-      if (!isKept && !isQueue) return []
+      // Of what has no end of its own nothing is evicted then.
+      if (!isQueue && (!isKept || policy.startsWith('volatile-'))) return []
       const use = [isKept ? 'it writes its keys to disk' : '', isQueue ? `the queue ${queue} lives in it` : ''].filter(
         (each) => each !== '',
       )
-      const place = isQueue && manifest !== undefined ? manifest.dependencies.get(queue)?.loc : undefined
+      const place = isQueue ? kept : undefined
       return [
         {
           tier: 'strong' as const,

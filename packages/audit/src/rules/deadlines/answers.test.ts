@@ -53,6 +53,19 @@ describe('http-status-unchecked', () => {
       }),
     ).toEqual([])
   })
+
+  test.each([
+    ['return Response(answer["body"], status_code=answer["status_code"])', []],
+    ['return Response(answer.body, status_code=answer.status_code)', []],
+    ['return Response(answer["body"], status_code=200)', ['strong 3']],
+    ['keep(Attempt(status_code=answer["status_code"]))', ['strong 3']],
+  ])('QM17: %s: %j', (last, expected) => {
+    const send =
+      'import httpx\ndef send(u):\n    r = httpx.post(u)\n    return {"status_code": r.status_code, "body": r.text}\n'
+    expect(
+      foundBy(httpStatusUnchecked, { 'src/a.py': `${send}def go():\n    answer = send(U)\n    ${last}\n` }),
+    ).toEqual(expected)
+  })
 })
 
 describe('client-per-request', () => {
@@ -81,6 +94,16 @@ describe('client-per-request', () => {
         'src/api.py': dependency('yield producer').replace('Depends(get_producer)', 'kept'),
       }),
     ).toEqual([])
+  })
+
+  const servicer = (made: string): string =>
+    `import grpc\nimport b_pb2_grpc\nclass Orders(a_pb2_grpc.OrdersServicer):\n    def __init__(self):\n        self.channel = grpc.insecure_channel("b:1")\n    def Place(self, request, context):\n${made}\n        return stub.Take(request, timeout=2)\n`
+  test('QL18: a channel of gRPC for one request, where its stub is made beside it', () => {
+    const own = '        channel = grpc.insecure_channel("b:1")\n        stub = b_pb2_grpc.StockStub(channel)'
+    const kept = '        stub = b_pb2_grpc.StockStub(self.channel)'
+    expect(foundBy(clientPerRequest, { 'src/api.py': servicer(own) })).toEqual(['strong 7'])
+    expect(foundBy(clientPerRequest, { 'src/api.py': servicer(kept) })).toEqual([])
+    expect(foundBy(clientPerRequest, { 'src/api.py': servicer(own).replace('OrdersServicer', 'Orders') })).toEqual([])
   })
 
   test('DN8: a function with the loop that takes messages makes its client once', () => {

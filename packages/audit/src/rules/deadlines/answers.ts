@@ -1,5 +1,6 @@
 // What is done with the answer of an HTTP call: is its status looked at, is it handed on to somebody who may, or is its body used as if all went well.
 // Read from the text of the function: a status can be looked at in more ways than facts have forms for, and every mention counts as one.
+//   QM17. A status that a caller answers with itself is looked at by whoever asked.
 
 import type { Call, FileFacts } from '../../facts/facts.ts'
 import { type IndexedFile, type Program, programOf } from '../../program/index.ts'
@@ -52,7 +53,7 @@ function useOfName(text: string, name: string): AnswerUse {
   )
   // `"status": response.status_code,` of what is answered looks at nothing.
   const others = text.replace(
-    new RegExp(`["']?\\w+["']?\\s*:\\s*${name}\\.(?:status_code|statusCode|status)\\s*[,\\n}]`, 'g'),
+    new RegExp(`\\b\\w+["']?\\s*:\\s*${name}\\.(?:status_code|statusCode|status)\\s*[,\\n}]`, 'g'),
     '',
   )
   const isReported = others !== text
@@ -110,8 +111,11 @@ function isReadByCallers(repository: Repository, program: Program, file: Indexed
   return callers.some((site) => {
     const own = program.file(site.file)
     const text = own === undefined ? '' : textAfter(repository, own, site.call)
-    return /\b(?:if|elif|assert|raise|throw|match|switch|while)\b[^\n]*(?:status_code|statusCode|status|ok)\b/.test(
-      text,
+    return (
+      /\b(?:if|elif|assert|raise|throw|match|switch|while)\b[^\n]*(?:status_code|statusCode|status|ok)\b/.test(text) ||
+      /\b\w*Response\((?:[^()]|\([^()]*\))*\bstatus_?code\s*=\s*\w+(?:\[["']|\.)status|\.status\(\w+\.status/i.test(
+        text,
+      )
     )
   })
 }

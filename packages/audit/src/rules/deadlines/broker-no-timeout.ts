@@ -1,5 +1,6 @@
 // Connections to message brokers without a bound: a broker that accepts and says nothing, or that blocks its publishers, stops the service that talks to it.
 //   DN11. Kafka's clients have bounds of their own and are silent.
+//   QN3. Only the wait counts that was measured to have no end: connecting with amqplib and aio-pika, a broker that blocks with pika.
 
 import type { Repository } from '../../repository/repository.ts'
 import { type OutboundClient, outboundOf } from '../../system/outbound.ts'
@@ -8,11 +9,18 @@ import { seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { componentOf, isByHandFile } from './surroundings.ts'
 
-const MISSING: ReadonlyMap<string, string> = new Map([
-  ['amqplib', 'Connecting waits for the handshake of the broker for as long as it takes.'],
+const HANDSHAKE = 'Connecting waits for the handshake of the broker for as long as it takes.'
+
+/** Which wait of a library has no end, and what that is. */
+const MISSING: ReadonlyMap<string, readonly [which: 'connect' | 'deadline', what: string]> = new Map([
+  ['amqplib', ['connect', HANDSHAKE]],
+  ['aio-pika', ['connect', HANDSHAKE]],
   [
     'pika',
-    'A broker that blocks publishing (memory, disk) is waited for without end: blocked_connection_timeout is not set.',
+    [
+      'deadline',
+      'A broker that blocks publishing (memory, disk) is waited for without end: blocked_connection_timeout is not set.',
+    ],
   ],
 ])
 
@@ -26,7 +34,7 @@ export const brokerNoTimeout: Rule = {
     remedies: [
       {
         priority: 'P2',
-        text: 'amqplib: connect(url, { timeout }); pika: blocked_connection_timeout and heartbeat; publish with confirms under a deadline.',
+        text: 'amqplib: connect(url, { timeout }); aio-pika: connect_robust(url, timeout=…); pika: blocked_connection_timeout and heartbeat; publish with confirms under a deadline.',
         effort: 'XS',
         guarantee: GUARANTEES.deadline,
       },
@@ -40,8 +48,10 @@ export const brokerNoTimeout: Rule = {
     for (const client of outboundOf(repository).clients) {
       const facts = repository.facts.get(client.site.file)
       const missing = MISSING.get(client.library)
-      if (facts === undefined || missing === undefined || client.deadline.state !== 'absent') continue
-      if (!isByHandFile(repository, facts)) yield discovery(repository, client, missing)
+      if (facts === undefined || missing === undefined) continue
+      const [which, what] = missing
+      if (client[which].state === 'absent' && !isByHandFile(repository, facts))
+        yield discovery(repository, client, what)
     }
   },
 }

@@ -1,6 +1,7 @@
 // A client that is made anew for every call: a new TCP and TLS handshake each time, and for databases a whole pool. Found in functions that serve: those that
 // make a client, use it, and let it go. Silent: start-up, factories, what is kept, scripts, and what is made once because it is cached.
 //   DN15. What a dependency of FastAPI makes is made for every request, unless it is kept.
+//   QL18. Of gRPC the channel is meant, which a stub is only a name for: found where the same function makes both. Methods of a servicer serve.
 //   DN8. A client that leaves its function (returned, kept in a field or a module, handed to something) is not per request.
 
 import type { Block, Call } from '../../facts/facts.ts'
@@ -50,12 +51,15 @@ export const clientPerRequest: Rule = {
         yield discovery(repository, client)
         continue
       }
-      if (!isShortLived(file, call)) continue
+      const made = client.library === 'grpcio' ? channelOf(file, call) : call
+      if (made === undefined || !isShortLived(file, call) || !isShortLived(file, made)) continue
       const serves =
-        routes.has(`${path}\n${block}`) || isAskedOften(file, program.callers({ file: path, block }).length, block)
+        routes.has(`${path}\n${block}`) ||
+        isOfServicer(file, block) ||
+        isAskedOften(file, program.callers({ file: path, block }).length, block)
       if (!used.has(client) || !serves || WATCHES.test(`${path} ${symbolOf(file.facts, call.block)}`)) continue
       if (calls.some((each) => each.client === client && goesAnywhere(each))) continue
-      yield discovery(repository, client)
+      yield discovery(repository, { ...client, site: { file: path, call: made } })
     }
   },
 }
@@ -74,6 +78,7 @@ const POOLED = new Set([
   'redis',
   'kafka-python',
   'boto3',
+  'grpcio',
   'knex',
   'sequelize',
 ])
@@ -127,7 +132,10 @@ function isShortLived(file: IndexedFile, call: Call): boolean {
     assignments.some(
       ({ value, block: where }) => isInside(where) && value.kind !== 'call' && value.kind !== 'await' && leaves(value),
     ) ||
-    calls.some(({ args, named, block: where }) => isInside(where) && (leaves(args) || leaves(named)))
+    calls.some(
+      ({ args, named, callee, block: where }) =>
+        isInside(where) && !/Stub$/.test(callee.text) && (leaves(args) || leaves(named)),
+    )
   )
 }
 
@@ -135,6 +143,24 @@ function isShortLived(file: IndexedFile, call: Call): boolean {
 function isHeld(blocks: readonly Block[], call: Call, file: IndexedFile): boolean {
   const index = file.facts.calls.indexOf(call)
   return blocks.some(({ kind, test }) => kind === 'with' && test?.kind === 'call' && test.call === index)
+}
+
+/** QL18. The one that a stub is made with, where it is made beside it. */
+function channelOf(file: IndexedFile, stub: Call): Call | undefined {
+  const [given] = stub.args
+  const block = file.functionOf(stub.block)
+  return file.facts.calls.find((each) => {
+    if (!/(?:^|\.)(?:in)?secure_channel$/.test(each.callee.text) || file.functionOf(each.block) !== block) return false
+    return given?.kind === 'path' && (each.target?.text === given.path.text || isHeld(file.facts.blocks, each, file))
+  })
+}
+
+/** QL18. Called by the server of gRPC, for each request. */
+function isOfServicer({ facts, classOf }: IndexedFile, block: number): boolean {
+  const { fn, name = '' } = facts.blocks[block] ?? {}
+  const owner = facts.blocks[classOf(block)]?.name
+  const bases = facts.classes.find((each) => each.name === owner)?.bases ?? []
+  return fn?.kind === 'method' && /^[A-Z]/.test(name) && bases.some((base) => /Servicer$/.test(base))
 }
 
 /** Methods of a class that others call, and functions that several do. */

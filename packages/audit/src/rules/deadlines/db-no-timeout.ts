@@ -14,6 +14,7 @@ import { componentOf } from './surroundings.ts'
 
 const LIBRARIES: ReadonlySet<string> = new Set([
   'pg',
+  'postgres',
   'mysql2',
   'ioredis',
   'redis',
@@ -21,8 +22,11 @@ const LIBRARIES: ReadonlySet<string> = new Set([
   'sequelize',
   'typeorm',
   'psycopg2',
+  'psycopg_pool',
   'asyncpg',
   'mysqlclient',
+  'pymysql',
+  'aiomysql',
 ])
 
 export const dbNoTimeout: Rule = {

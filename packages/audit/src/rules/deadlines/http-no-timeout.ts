@@ -1,7 +1,8 @@
 // HTTP calls that wait for ever. Silent: whatever sets, bounds or may set a deadline, at the call, its client, its process; libraries with a default that
 // people can wait for; scripts started by hand; code of pages.
 //   DN1. Calls of one library in one component are one finding with all their places.
-//   DN2. A deadline that is switched off on purpose, or that the library ends after minutes, is for review.
+//   DN2. A deadline that is switched off on purpose (here, or by the library's maker), or that the library ends after minutes, is for review.
+//   QN2. What a library does by itself was measured: clients that end by themselves are silent, the others are found wherever they were made.
 
 import type { Repository } from '../../repository/repository.ts'
 import { type Outbound, outboundOf } from '../../system/outbound.ts'
@@ -50,7 +51,7 @@ export const httpNoTimeout: Rule = {
 /** DN2. */
 function tierOf({ knowledge, deadline }: Outbound): 'strong' | 'review' {
   const isOff = deadline.state === 'absent' && deadline.why.startsWith('it is switched off')
-  return isOff || BOUNDED_BY_MINUTES.has(knowledge.name) ? 'review' : 'strong'
+  return isOff || BOUNDED_BY_MINUTES.has(knowledge.name) || knowledge.answer.until !== undefined ? 'review' : 'strong'
 }
 
 function discovery(repository: Repository, outbound: Outbound): Discovery {

@@ -36,7 +36,9 @@ export const rpcNoTimeout: Rule = {
     for (const outbound of outboundOf(repository).calls) {
       const facts = repository.facts.get(outbound.site.file)
       if (facts === undefined || !LIBRARIES.has(outbound.library) || outbound.deadline.state !== 'absent') continue
-      if (isByHandFile(repository, facts)) continue
+      // It is sent when somebody subscribes.
+      const isNeverSent = outbound.library === '@nestjs/microservices' && outbound.site.call.use === 'dropped'
+      if (isNeverSent || isByHandFile(repository, facts)) continue
       yield discovery(repository, outbound)
     }
     const program = programOf(repository.facts)

@@ -1,6 +1,8 @@
 // Clients of stores that lack a deadline: what they lack, and what keeps a lack silent because it is made up for elsewhere.
 
+import { programOf } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
+import { findOption } from '../../system/options.ts'
 import { type OutboundClient, outboundOf } from '../../system/outbound.ts'
 import { isByHandFile } from './surroundings.ts'
 
@@ -33,6 +35,9 @@ export function* lackingClients(repository: Repository, libraries: ReadonlySet<s
 function isMadeUpFor(repository: Repository, { kind, site }: OutboundClient): boolean {
   if (kind === 'redis') return isForQueues(repository, site)
   const facts = repository.facts.get(site.file)
+  // In the process, or a file: nobody is waited for.
+  const type = findOption({ program: programOf(repository.facts), site, names: ['type'] }, 0)
+  if (typeof type === 'object' && type.value.kind === 'string' && /sqlite|sqljs/.test(type.value.value)) return true
   const isSetByQuery = facts?.calls.some(({ args }) =>
     args.some((arg) => arg.kind === 'string' && /\b(?:statement_timeout|max_execution_time)\b/i.test(arg.value)),
   )

@@ -52,10 +52,10 @@ function findByHand(repository: Repository, facts: FileFacts): boolean {
   )
 }
 
-/** `client.js` beside a server, which gives nothing to anybody: to try the server with. */
+/** `client.js` beside a server, which gives nothing to anybody: to try the server with. `healthcheck.js`: whoever starts it ends it. */
 function isTrial({ file, exports, assignments }: FileFacts): boolean {
   return (
-    /(^|[/_-])client\.[cm]?[jt]s$/.test(file) &&
+    /(^|[/_-])(?:client|health-?check)\.[cm]?[jt]s$/.test(file) &&
     exports.length === 0 &&
     !assignments.some(({ target }) => /^(?:module\.)?exports\b/.test(target.text))
   )

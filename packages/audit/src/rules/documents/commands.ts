@@ -18,8 +18,8 @@ export function knownOf({ files, configuration }: Repository): Known {
   const makefiles = files.list().filter((path) => /^(GNU)?[Mm]akefile$|\.mk$/.test(nameOf(path)))
   const targets = new Set<string>()
   for (const path of makefiles)
-    for (const match of (files.read(path) ?? '').matchAll(/^([\w./%$(){} -]+?)\s*::?(?!=)/gm))
-      for (const target of (match[1] ?? '').split(/\s+/)) targets.add(target)
+    for (const match of (files.read(path) ?? '').matchAll(/^([\w./%$(){} -]+)::?(?!=)/gm))
+      for (const target of (match[1] ?? '').trim().split(/\s+/)) targets.add(target)
   const isOpen = [...targets].some((target) => /[%$]/.test(target))
   const scripts = new Set(configuration.manifests.flatMap((manifest) => [...manifest.scripts.keys()]))
   return { scripts, targets: makefiles.length === 0 || isOpen ? undefined : targets, names }

@@ -60,6 +60,13 @@ test('DD1: plans, reports and the past are not read; makefiles with patterns say
 const env = (...lines: string[]) => `# Settings\n\`\`\`env\n${lines.join('\n')}\n\`\`\`\n`
 const SOURCE = { 'src/a.ts': 'const a = process.env.APP_PORT\nconst b = settings.cache_size\n' }
 
+test('QM18: what a command answers is for the shell of whoever reads', () => {
+  const page = (line: string) => found({ ...SOURCE, 'README.md': env('APP_PORT=80', line) })
+  expect(page('APP_GONE=$(cloud ask id)')).toEqual([])
+  expect(page('APP_GONE=`cloud ask id`')).toEqual([])
+  expect(page('APP_GONE=cloud')).toEqual(['README.md:4'])
+})
+
 test('DD2: variables that nothing knows, but not those of libraries, nor what ends in a field', () => {
   expect(found({ ...SOURCE, 'README.md': env('APP_PORT=80', 'APP_GONE=1', 'NODE_ENV=x') })).toEqual(['README.md:4'])
   expect(found({ ...SOURCE, 'README.md': env('APP_CACHE_SIZE=1', 'X_Y=1') })).toEqual(['README.md:4'])

@@ -2,6 +2,7 @@
 // page asks for something that facts and configuration do not have.
 //   DD2. A variable whose name, or whose end in small letters, stands anywhere in source or configuration is silent, and so are those of runtimes and libraries, and
 //        what a page sets only to use it itself.
+//   QM18. What a page sets to what a command answers is a variable of its shell.
 
 import type { Repository } from '../../repository/repository.ts'
 import type { Drift, Page } from './pages.ts'
@@ -39,7 +40,8 @@ function* variablesOf({ lines }: Page): Iterable<Asked> {
     const isSetting = isSettings && fence !== undefined && SETTINGS.has(fence)
     const prose = fence === undefined ? (CELL.exec(text)?.[1] ?? ITEM.exec(text)?.[1]) : undefined
     const name = isSetting ? VARIABLE.exec(text.trim())?.[1] : prose
-    if (name === undefined || isRefused || FOREIGN.test(name) || seen.has(name) || used.has(name)) continue
+    if (name === undefined || isRefused || /^(?:export\s+)?\w+=["']?(?:\$\(|`)/.test(text.trim())) continue
+    if (FOREIGN.test(name) || seen.has(name) || used.has(name)) continue
     seen.add(name)
     // In prose a name in a list may be anything; only words of settings are variables.
     if (isSetting || WORDS_OF_SETTINGS.test(name))

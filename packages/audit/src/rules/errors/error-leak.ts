@@ -2,16 +2,21 @@
 // secrets. Silent for errors that are caught by name (their texts are meant), for answers below 500, and in development.
 //   ER3. Found only where the error that a handler for any error caught, or that an error middleware was given, is in the body of an answer of 500 or above; a
 //        stack trace at any status.
+//   QL10. The handler that Django's REST framework is given gets any error, and is found where it does not ask for its kind.
+//   QL14. Errors of drivers and of the network are caught by name, and still nobody chose their texts: found at 500 and above like any other.
+//   QL15. What runs only where it is no production is development, in whichever branch it stands.
+//   QJ16. What `.catch` is given is such a handler.
 
-import type { Call, FileFacts, Value } from '../../facts/facts.ts'
+import type { Block, Call, FileFacts, Value } from '../../facts/facts.ts'
 import type { Repository } from '../../repository/repository.ts'
-import { contentsOf } from '../contents.ts'
 import { isPage } from '../places.ts'
 import { catchesAny } from '../promises/rejections.ts'
-import { lastName, optionOf, seenAt, symbolOf } from '../queries.ts'
+import { seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
+import { type Leak, leaksIn } from './leaks.ts'
 
 const DEVELOPMENT = /development|debug|isDev|NODE_ENV|testing|local/i
+const PRODUCTION = /production|is_?prod|"prod"/i
 
 export const errorLeak: Rule = {
   meta: {
@@ -33,24 +38,22 @@ export const errorLeak: Rule = {
     for (const facts of repository.facts.values()) {
       if (isPage(facts) && !/route\.[jt]s$/.test(facts.file)) continue
       for (const { block, name } of caught(facts)) {
-        for (const call of contentsOf(facts, block).calls) {
-          if (isUnderDevelopment(facts, call.block, block)) continue
-          const what = leak(facts, call, name)
-          if (what !== undefined) yield discovery(facts, call, what)
-        }
+        for (const leak of leaksIn(facts, block, name))
+          if (!isUnderDevelopment(facts, leak.block, block) && !isOfKind(facts, leak.block, block, name))
+            yield discovery(facts, leak)
       }
     }
   },
 }
 
-function discovery(facts: FileFacts, call: Call, what: string): Discovery {
+function discovery(facts: FileFacts, leak: Leak): Discovery {
   return {
     tier: 'strong',
-    symbol: symbolOf(facts, call.block),
+    symbol: symbolOf(facts, leak.block),
     cause: `texts of exceptions in answers of ${facts.file.split('/').slice(0, 2).join('/')}`,
     symptom: 'Whoever makes a request fail reads what went wrong inside.',
     rootCause: 'The handler puts the error itself into the answer.',
-    evidence: [seenAt(facts.file, call, what)],
+    evidence: [seenAt(facts.file, leak, leak.what)],
   }
 }
 
@@ -61,14 +64,25 @@ interface Caught {
 
 /** ER3: blocks in which a name is bound to any error. */
 function* caught(facts: FileFacts): Iterable<Caught> {
+  const caughtBy = new Set(facts.calls.flatMap(handedToCatch))
   for (const [index, block] of facts.blocks.entries()) {
-    if (block.kind === 'handler' && catchesAny(block) && block.binds !== undefined && block.binds !== '')
+    if (
+      block.kind === 'handler' &&
+      (catchesAny(block) || isOfDrivers(block)) &&
+      block.binds !== undefined &&
+      block.binds !== ''
+    )
       yield { block: index, name: block.binds }
     const params = block.fn?.params ?? []
     const [first = '', second = ''] = params
     const isMiddleware =
       params.length === 4 && /^_?(err|error|e|ex|exc)$/.test(first) && /^_?(req|request|ctx)$/.test(second)
     if (isMiddleware) yield { block: index, name: first }
+    if (caughtBy.has(index) && /^_?(err|error|e|ex|exc|reason)$/.test(first)) yield { block: index, name: first }
+    // QL10. Of Django's REST framework: given every error that a view let go.
+    const [given = '', context = ''] = params
+    if (params.length === 2 && context === 'context' && /^(e|ex|exc|err|error|exception)$/.test(given))
+      yield { block: index, name: given }
     const isHandler = block.fn?.decorators.some(
       ({ callee, args: [type] }) =>
         /\.(exception_handler|errorhandler|error_handler)$/.test(callee.text) &&
@@ -80,96 +94,48 @@ function* caught(facts: FileFacts): Iterable<Caught> {
   }
 }
 
+/** QJ16. `work().catch((error) => …)`. */
+function handedToCatch({ callee, args: [handler] }: Call): readonly number[] {
+  return /(^|\.)catch$/.test(callee.text) && handler?.kind === 'function' ? [handler.block] : []
+}
+
+/** QL14. */
+const OF_DRIVERS =
+  /^(?:SQLAlchemyError|DBAPIError|DatabaseError|OperationalError|ProgrammingError|IntegrityError|InterfaceError|PostgresError|(?:psycopg2?|psycopg2\.\w+|sqlite3|pymysql|mysql\.connector)\.Error|MySQLError|PyMongoError|ServerSelectionTimeoutError|RedisError|RequestException|httpx\.HTTPError|aiohttp\.ClientError|RequestError|ConnectError|ConnectionError|SSLError|ClientConnectorError|AMQP\w*Error|Kafka(?:Error|Exception)|BotoCoreError)$/
+
+function isOfDrivers({ name }: Block): boolean {
+  return name !== '' && name.split('|').every(isDriver)
+}
+
+function isDriver(kind: string): boolean {
+  return OF_DRIVERS.test(kind) || OF_DRIVERS.test(kind.slice(kind.lastIndexOf('.') + 1))
+}
+
 function isUnderDevelopment({ blocks }: FileFacts, from: number, to: number): boolean {
   for (let at = from; at > 0 && at !== to; at = blocks[at]?.parent ?? -1) {
-    const test = blocks[at]?.test
-    if (test !== undefined && DEVELOPMENT.test(JSON.stringify(test))) return true
+    const { test, kind, of = -1 } = blocks[at] ?? {}
+    if (test !== undefined && (DEVELOPMENT.test(JSON.stringify(test)) || saysNot(test))) return true
+    const before = kind === 'otherwise' ? blocks[of]?.test : undefined
+    if (before !== undefined && PRODUCTION.test(JSON.stringify(before)) && !saysNot(before)) return true
   }
   return false
 }
 
-const ANSWER =
-  /^(JSONResponse|HTTPException|Response|PlainTextResponse|ORJSONResponse|jsonify|HttpResponse|HttpResponseServerError|JsonResponse|abort)$/
-const SENT = /^(json|send|end|jsonp|write)$/
-
-/** What of the error is in an answer; undefined: nothing. */
-function leak(facts: FileFacts, call: Call, name: string): string | undefined {
-  const last = lastName(call.callee)
-  const body =
-    ANSWER.test(last) || (SENT.test(last) && isResponse(facts, call))
-      ? [...call.args, ...call.named.map(([, value]) => value)]
-      : []
-  const shown = body.map((value) => shownOf(facts, value, name, 0)).find((each) => each !== undefined)
-  if (shown === undefined) return undefined
-  if (shown === 'stack') return 'the stack trace is in the answer'
-  const status = statusOf(facts, call, last)
-  return status !== undefined && status >= 500 ? `the text of the error is in an answer of ${status}` : undefined
+/** QL15. `environment != 'production'`, `not is_production`. */
+function saysNot(test: Value): boolean {
+  const isNegative = test.kind === 'not' || (test.kind === 'operation' && /^!==?$/.test(test.operator))
+  return isNegative && PRODUCTION.test(JSON.stringify(test))
 }
 
-function isResponse(facts: FileFacts, { callee, on }: Call): boolean {
-  const before = facts.calls[on]
-  const receiver = before === undefined ? callee.text : before.callee.text
-  return /(^|\.)(res|response|reply|c|ctx|NextResponse|Response)\.\w+$/.test(receiver)
-}
-
-/** Undefined: it is not told, or another one. */
-function statusOf(facts: FileFacts, call: Call, last: string): number | undefined {
-  const before = facts.calls[call.on]
-  const given = before !== undefined && /(^|\.)(status|code)$/.test(before.callee.text) ? before.args[0] : undefined
-  const value = given ?? optionOf(call, 'status_code') ?? optionOf(call, 'status') ?? numberIn(call, last)
-  return known(value)
-}
-
-function numberIn({ args, callee }: Call, last: string): Value | undefined {
-  if (last === 'HTTPException' || last === 'abort') return args[0]
-  return /^(c|ctx)\.json$/.test(callee.text) ? args[1] : undefined
-}
-
-function known(value: Value | undefined): number | undefined {
-  if (value?.kind === 'number') return value.value
-  const text = value?.kind === 'path' ? value.path.text : ''
-  return /INTERNAL_SERVER_ERROR|InternalServerError/.test(text) ? 500 : undefined
-}
-
-/** `str(e)`, `e.message`, `e` itself in a text or an object. */
-function shownOf(
-  facts: FileFacts,
-  value: Value,
-  name: string,
-  depth: number,
-  isText = false,
-): 'text' | 'stack' | undefined {
-  if (depth > 5) return undefined
-  const any = (values: readonly Value[], inText = isText): 'text' | 'stack' | undefined => {
-    const found = values.map((each) => shownOf(facts, each, name, depth + 1, inText))
-    return found.includes('stack') ? 'stack' : found.find((each) => each !== undefined)
+/** Only for errors of a kind that is asked for, of which the texts may be meant. */
+function isOfKind({ blocks, calls }: FileFacts, from: number, to: number, name: string): boolean {
+  for (let at = from; at > 0 && at !== to; at = blocks[at]?.parent ?? -1) {
+    const { test, kind } = blocks[at] ?? {}
+    const call = kind === 'branch' && test?.kind === 'call' ? calls[test.call] : undefined
+    const [given, asked] = call?.args ?? []
+    if (call?.callee.text !== 'isinstance' || given?.kind !== 'path' || given.path.text !== name) continue
+    const kinds = asked?.kind === 'list' ? asked.items : [asked]
+    if (!kinds.some((each) => each?.kind === 'path' && isDriver(each.path.text))) return true
   }
-  switch (value.kind) {
-    case 'path': {
-      const { text } = value.path
-      if (text === `${name}.stack`) return 'stack'
-      // An Error of JavaScript that is made JSON is mostly empty; in Python, and within a text, its text is shown.
-      const isShown = text === name && (facts.language === 'python' || isText)
-      return text === `${name}.message` || isShown ? 'text' : undefined
-    }
-    case 'template':
-      return any(value.values, true)
-    case 'object':
-      return any(value.entries.map(([, each]) => each))
-    case 'list':
-      return any(value.items)
-    case 'operation':
-      // Chosen by what the process runs as.
-      return value.operator === '?:' ? undefined : any([value.left, value.right], value.operator === '+')
-    case 'call': {
-      const call = facts.calls[value.call]
-      if (call === undefined) return undefined
-      if (/(^|\.)format_exc$/.test(call.callee.text)) return 'stack'
-      return /^(str|repr|String)$/.test(call.callee.text) || call.callee.text === `${name}.toString`
-        ? any(call.args, true)
-        : undefined
-    }
-    default:
-      return undefined
-  }
+  return false
 }

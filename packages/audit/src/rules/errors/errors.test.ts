@@ -31,6 +31,54 @@ describe('texts of errors in answers', () => {
   })
 
   test.each([
+    [py('await context.abort(grpc.StatusCode.INTERNAL, f"failed: {e}")'), ['strong 5']],
+    [py('context.set_code(grpc.StatusCode.INTERNAL)\n        context.set_details(str(e))'), ['strong 6']],
+    [py('context.set_code(grpc.StatusCode.NOT_FOUND)\n        context.set_details(str(e))'), []],
+    [py('await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(e))'), []],
+    [py('return JsonResponse(shape(code=500, details=str(e)), status=500)'), ['strong 5']],
+    [py('return JsonResponse(shape(e), status=500)'), []],
+  ])('QL9, QL10: %j: %j', (source, expected) => {
+    expect(foundIn(errorLeak, { 'src/a.py': source })).toEqual(expected)
+  })
+
+  test.each([
+    [py('raise HTTPException(500, str(e))', 'OperationalError'), ['strong 5']],
+    [py('raise HTTPException(502, str(e))', '(requests.RequestException, redis.RedisError)'), ['strong 5']],
+    [py('raise HTTPException(502, str(e))', '(requests.RequestException, QuotaError)'), []],
+    [py('raise HTTPException(502, str(e))', '(QuotaError, redis.RedisError)'), []],
+    [py('raise HTTPException(404, str(e))', 'OperationalError'), []],
+    [py('return jsonify({"error": str(e)}), 500'), ['strong 5']],
+    [py('return {"error": f"failed: {e}"}, 500'), ['strong 5']],
+    [py('return jsonify({"error": str(e)}), 409'), []],
+    [py('return {"error": "failed"}, 500'), []],
+    [py('return make_response(jsonify(error=str(e)), 503)'), ['strong 5']],
+    [py('return web.json_response({"error": str(e)}, status=500)'), ['strong 5']],
+    [py('raise web.HTTPInternalServerError(text=str(e))'), ['strong 5']],
+  ])('QL14, QL16: %j: %j', (source, expected) => {
+    expect(foundIn(errorLeak, { 'src/a.py': source })).toEqual(expected)
+  })
+
+  test.each([
+    ['if config.env == "production":', []],
+    ['if config.env == "batch":', ['strong 8']],
+  ])('QL15: what runs where it is no production, after %s: %j', (test, expected) => {
+    const chosen = `${test}\n            tell()\n        else:\n            raise HTTPException(500, str(e))`
+    expect(foundIn(errorLeak, { 'src/a.py': py(chosen) })).toEqual(expected)
+    const not = 'if config.env != "production":\n            raise HTTPException(500, str(e))'
+    expect(foundIn(errorLeak, { 'src/a.py': py(not) })).toEqual([])
+  })
+
+  test('QL10: what a framework hands every error to is found where it does not ask for its kind', () => {
+    const last = (test: string): string =>
+      `def on_error(exc, context):\n    if ${test}:\n        return JsonResponse({"e": str(exc)}, status=500)\n`
+    expect(foundIn(errorLeak, { 'src/a.py': last('context') })).toEqual(['strong 3'])
+    expect(foundIn(errorLeak, { 'src/a.py': last('isinstance(exc, Broken)') })).toEqual([])
+    expect(foundIn(errorLeak, { 'src/a.py': last('isinstance(exc, (Broken, db.OperationalError))') })).toEqual([
+      'strong 3',
+    ])
+  })
+
+  test.each([
     ['src/a.ts', ts('res.status(400).json({ error: error.message })')],
     ['src/a.ts', ts("res.status(500).json({ error: 'failed' })")],
     ['src/a.ts', ts('res.status(500).json({ error })')],
@@ -55,6 +103,16 @@ describe('work that is said to be done', () => {
     ['// TODO: call the gateway\n  throw new Error("not there")', []],
   ])('ER4: %j has %j', (body, expected) => {
     expect(foundIn(fakeSuccess, { 'src/a.ts': stub(body) })).toEqual(expected)
+  })
+
+  test.each([
+    ['send_push', '# TODO: call the provider\n    log.info(text)\n    return True', ['strong 4']],
+    ['send_push', '# TODO: retry\n    provider.deliver(text)\n    return True', []],
+    ['is_allowed', '# TODO: ask the list\n    return True', []],
+    ['send_push', '# TODO: call the provider\n    if not text:\n        return False\n    return True', []],
+    ['send_push', 'log.info(text)\n    return True', []],
+  ])('QL11: %s %j has %j', (name, body, expected) => {
+    expect(foundIn(fakeSuccess, { 'src/a.py': `def ${name}(text):\n    ${body}\n` })).toEqual(expected)
   })
 
   test('ER4: a step that is unwritten in a loop that does nothing else is found', () => {
@@ -93,6 +151,17 @@ describe('guards', () => {
   ])('ER6: %j has %j', (source, expected) => {
     expect(foundIn(guardCannotFire, { 'src/a.py': source })).toEqual(expected)
   })
+
+  test.each([
+    ['HTTPException', 'pass', ['strong 8']],
+    ['HTTPException', 'return await refuse(send)', []],
+    ['KeyError', 'pass', []],
+  ])('QL12: a guard that is called, with except %s: %s', (kind, handler, expected) => {
+    const source = `def verify_token(t):\n    if not t:\n        raise HTTPException(401)\nclass Door:\n    async def __call__(self, scope, send):\n        try:\n            verify_token(scope)\n        except ${kind}:\n            ${handler}\n        await self.app(scope, send)\n`
+    expect(foundIn(guardCannotFire, { 'src/a.py': source })).toEqual(expected)
+    const last = source.replace('        await self.app(scope, send)\n', '')
+    expect(foundIn(guardCannotFire, { 'src/a.py': last })).toEqual([])
+  })
 })
 
 describe('starts', () => {
@@ -110,6 +179,20 @@ describe('starts', () => {
     [start('console.error(error)', 'app.get("/x", () => start())'), []],
     [start('console.error(error)').replace('mongoose.connect', 'cache.warm'), []],
   ])('ER7: %j has %j', (source, expected) => {
+    expect(foundIn(fatalStartSwallowed, { 'src/a.ts': source })).toEqual(expected)
+  })
+
+  const once =
+    "import mongoose from 'mongoose'\nmongoose.connect(url).then(fill).catch((error) => console.error(error))"
+  test.each([
+    [`${once}.finally(() => mongoose.disconnect())`, []],
+    [`${once}.finally(mongoose.disconnect)`, []],
+    [`${once}.finally(() => process.exit())`, []],
+    [`${once}.finally(() => console.log('done'))`, ['strong 2']],
+    [start('console.error(error)\n  } finally {\n    await mongoose.disconnect()'), []],
+    [start('console.error(error)\n  } finally {\n    console.log("done")'), ['strong 5']],
+    [start('console.error(error)', 'start().finally(() => mongoose.disconnect())'), []],
+  ])('QM11: a script that ends: %j has %j', (source, expected) => {
     expect(foundIn(fatalStartSwallowed, { 'src/a.ts': source })).toEqual(expected)
   })
 })

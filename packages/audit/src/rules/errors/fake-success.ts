@@ -1,9 +1,10 @@
 // Work that is reported as done and was not: stubs that answer `completed`, and runs that are marked as completed whatever became of their steps.
 //   ER4. A stub is found only where a comment in it says that the work is still to be written, it does nothing but log and wait, and what it answers says
 //        that it succeeded.
+//   QL11. Of what acts on somebody by its name, a bare `true` says so too, where it is its only answer.
 //   ER5. A run is found where a loop's handler only logs what failed, and what follows the loop marks the run as done in any case.
 
-import type { Assignment, FileFacts, Value } from '../../facts/facts.ts'
+import type { Assignment, Exit, FileFacts, Value } from '../../facts/facts.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { contentsOf } from '../contents.ts'
 import { isPage } from '../places.ts'
@@ -98,9 +99,20 @@ function innermost(facts: FileFacts, line: number): number {
   return found
 }
 
+/** What has an effect on somebody, by its name: its `true` means that it was done. */
+const ACTS =
+  /^_*(?:send|notify|deliver|publish|charge|pay|refund|capture|transfer|submit|upload|email|sms|push|dispatch|book|reserve|ship)(?:$|_|[A-Z])/
+
 function successOf(facts: FileFacts, fn: number): { readonly line: number } | undefined {
   const { exits, assignments } = contentsOf(facts, fn)
-  const returned = exits.find(({ kind, value }) => kind === 'return' && value !== undefined && saysDone(value))
+  const { kind: of, name = '' } = facts.blocks[fn] ?? {}
+  const isDoneBy = ({ value }: Exit): boolean =>
+    value !== undefined && (saysDone(value) || (value.kind === 'boolean' && value.value && ACTS.test(name)))
+  // QL11. One that may say no asks something first.
+  const isOnly = of === 'function' && exits.length === 1
+  const returned = exits.find(
+    (exit) => exit.kind === 'return' && isDoneBy(exit) && (isOnly || exit.value?.kind !== 'boolean'),
+  )
   return (
     returned ??
     assignments.find(({ value, target }) => saysDone(value) || (STATUS.test(lastName(target)) && isDone(value)))

@@ -2,15 +2,18 @@
 // process stays up without it. What watches it sees a healthy process; every request fails.
 //   ER7. Found only where start-up (an entry, or the module's own code) connects, migrates or listens, a handler for any error only logs, and nothing ends the
 //        process or remembers the failure. A comment that says that it may be missing, and clients that connect again by themselves, keep it silent.
+//   QM11. A script that lets go of its connections, or ends, whatever came of it does not go on without what it needs: it is silent.
+//   QJ6. A `.catch` that only logs is such a handler, also of a function of the same file that connects, where a server or a timer keeps the process up.
+//   QJ7. A comment that wonders whether to exit says nothing of that.
 
-import type { Call, FileFacts } from '../../facts/facts.ts'
+import type { Block, Call, FileFacts, Value } from '../../facts/facts.ts'
 import { type IndexedFile, type Program, programOf } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { entriesOf } from '../../system/entries.ts'
 import { contentsOf } from '../contents.ts'
 import { GUARANTEES } from '../guarantees.ts'
 import { isByHand, isPage } from '../places.ts'
-import { catchesAny } from '../promises/rejections.ts'
+import { catchesAny, isCaught } from '../promises/rejections.ts'
 import { seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { type Handled, handlersIn, isExplained, isLogging, onlyLogs } from './handlers.ts'
@@ -56,7 +59,7 @@ export const fatalStartSwallowed: Rule = {
         const found = startIn(program, file, handled, starts)
         if (found !== undefined) yield discovery(facts, found.call, found.what, handled.block.line)
       }
-      yield* caught(facts)
+      yield* caught(program, file, starts)
     }
   },
 }
@@ -75,14 +78,36 @@ function startIn(
 ): Start | undefined {
   const { facts, functionOf } = file
   if (!catchesAny(handled.block) || !onlyLogs(facts, handled) || handled.contents.exits.length > 0) return undefined
-  if (isExplained(facts, handled.block) || isRepeated(facts, handled.index)) return undefined
+  if (isMeant(facts, handled.block) || isRepeated(facts, handled.index)) return undefined
   const found = contentsOf(facts, handled.tried).calls.flatMap((call) => {
     const what = neededBy(call)
     return what === undefined ? [] : [{ call, what }]
   })[0]
   if (found === undefined) return undefined
+  if (facts.blocks.some(({ kind, of }, at) => kind === 'finally' && of === handled.tried && endsIn(facts, at)))
+    return undefined
   const fn = functionOf(handled.index)
+  const name = facts.blocks[fn]?.name
+  if (facts.calls.some((call) => call.callee.text === name && isEnded(facts, call))) return undefined
   return fn === -1 || isStart(program, file, fn, starts, 0) ? found : undefined
+}
+
+const ENDING = /(^|\.)\$?(disconnect|close\w*|end|quit|destroy|dispose|aclose|exit)$/i
+
+/** QM11. */
+function endsIn(facts: FileFacts, block: number): boolean {
+  return contentsOf(facts, block).calls.some(({ callee }) => ENDING.test(callee.text))
+}
+
+/** QM11. `….catch(log).finally(() => client.disconnect())` */
+function isEnded(facts: FileFacts, before: Call): boolean {
+  return facts.calls.some(
+    ({ callee, on, args: [last] }) =>
+      /(^|\.)finally$/.test(callee.text) &&
+      facts.calls[on] === before &&
+      ((last?.kind === 'function' && endsIn(facts, last.block)) ||
+        (last?.kind === 'path' && ENDING.test(last.path.text))),
+  )
 }
 
 /** In a loop it is tried again. */
@@ -120,31 +145,71 @@ function isStart(program: Program, file: IndexedFile, fn: number, starts: Readon
   )
 }
 
-/** `connect(…).then(…).catch((error) => console.error(error))` in the module's own code. */
-function* caught(facts: FileFacts): Iterable<Discovery> {
+/** QJ6. `connect(…).then(…).catch((error) => console.error(error))` in the module's own code, or where start-up leads. */
+function* caught(program: Program, file: IndexedFile, starts: ReadonlySet<string>): Iterable<Discovery> {
+  const { facts } = file
   for (const call of facts.calls) {
-    if (!/(^|\.)catch$/.test(call.callee.text) || facts.blocks[call.block]?.kind === 'function') continue
+    if (!/(^|\.)catch$/.test(call.callee.text)) continue
     const [handler] = call.args
     const before = firstOf(facts, call)
-    const what = before === undefined ? undefined : neededBy(before)
-    if (before === undefined || what === undefined || handler === undefined) continue
-    const isLogged =
-      handler.kind === 'path'
-        ? /^console\./.test(handler.path.text)
-        : handler.kind === 'function' && isOnlyLogging(facts, handler.block)
-    if (isLogged) yield discovery(facts, before, what, call.line)
+    if (before === undefined || handler === undefined || !isLoggingOnly(facts, handler) || isEnded(facts, call))
+      continue
+    const what = neededBy(before) ?? neededWithin(program, file, before)
+    const fn = file.functionOf(call.block)
+    if (what === undefined || (fn !== -1 && !isStart(program, file, fn, starts, 0))) continue
+    const line = handler.kind === 'function' ? facts.blocks[handler.block]?.line : undefined
+    yield discovery(facts, before, what, line ?? call.endLine)
   }
+}
+
+function isLoggingOnly(facts: FileFacts, handler: Value): boolean {
+  if (handler.kind === 'path') return /^console\./.test(handler.path.text)
+  return handler.kind === 'function' && isOnlyLogging(facts, handler.block)
+}
+
+/** QJ6. Of `start().catch(console.error)`: what start does, where something keeps the process up all the same. */
+function neededWithin(program: Program, file: IndexedFile, call: Call): string | undefined {
+  const fn = program.target({ file: file.facts.file, call })
+  const own = fn === undefined ? undefined : program.file(fn.file)
+  if (fn === undefined || own === undefined || fn.file !== file.facts.file || !keepsUp(program, file)) return undefined
+  for (const inner of contentsOf(own.facts, fn.block).calls) {
+    const what = isCaught(own.facts, inner.block, fn.block) ? undefined : neededBy(inner)
+    if (what !== undefined) return what
+  }
+  return undefined
+}
+
+const KEEPING = /(^|\.)(listen|serve|setInterval)$/
+
+function keepsUp(program: Program, { facts, functionOf }: IndexedFile): boolean {
+  return facts.calls.some((call) => {
+    if (KEEPING.test(call.callee.text)) return true
+    const fn = functionOf(call.block) === -1 ? program.target({ file: facts.file, call }) : undefined
+    const own = fn === undefined ? undefined : program.file(fn.file)?.facts
+    return (
+      fn !== undefined &&
+      own !== undefined &&
+      contentsOf(own, fn.block).calls.some(({ callee }) => KEEPING.test(callee.text))
+    )
+  })
 }
 
 function isOnlyLogging(facts: FileFacts, fn: number): boolean {
   const { calls, assignments, exits } = contentsOf(facts, fn)
   const block = facts.blocks[fn]
-  if (block === undefined || isExplained(facts, block)) return false
+  if (block === undefined || isMeant(facts, block)) return false
   return (
     assignments.length === 0 &&
     calls.every((call) => isLogging(facts, call)) &&
     exits.every(({ kind }) => kind !== 'throw')
   )
+}
+
+/** QJ7. A comment says why; one that only wonders about an exit does not. */
+function isMeant(facts: FileFacts, block: Block): boolean {
+  const wonders = /process\.exit|\bexit\b|TODO|FIXME/i
+  const comments = facts.comments.filter(({ text }) => !wonders.test(text))
+  return isExplained({ ...facts, comments }, block)
 }
 
 function firstOf(facts: FileFacts, call: Call): Call | undefined {

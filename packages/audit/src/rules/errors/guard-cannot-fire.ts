@@ -1,14 +1,15 @@
 // Guards that stop nothing, because what they throw is caught by the same function and only logged.
 //   ER6. Found only where the throw stands behind a test, in the `try` of a handler for any error that does nothing but log, and the function is one that
 //        checks: by its name, or because start-up calls it. A handler that answers, sets, or throws on is control flow, and silent.
+//   QL12. The guards may be functions that are called in the `try`: what they refuse with is caught by its own name and dropped, and the function goes on to more.
 
-import type { Exit, FileFacts } from '../../facts/facts.ts'
-import { type IndexedFile, programOf } from '../../program/index.ts'
+import type { Call, Exit, FileFacts, Place } from '../../facts/facts.ts'
+import { type IndexedFile, type Program, programOf } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { contentsOf } from '../contents.ts'
 import { isPage } from '../places.ts'
 import { catchesAny, handlersOf } from '../promises/rejections.ts'
-import { seenAt, symbolOf } from '../queries.ts'
+import { lastName, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { type Handled, handlersIn, onlyLogs } from './handlers.ts'
 
@@ -39,6 +40,8 @@ export const guardCannotFire: Rule = {
       for (const handled of handlersIn(facts)) {
         const thrown = guardIn(file, handled)
         if (thrown !== undefined) yield discovery(facts, handled, thrown)
+        const called = calledGuard(program, file, handled)
+        if (called !== undefined) yield discovery(facts, handled, called)
       }
     }
   },
@@ -55,6 +58,32 @@ function guardIn(file: IndexedFile, handled: Handled): Exit | undefined {
   return contentsOf(facts, handled.tried).exits.find(
     ({ kind, block, value }) => kind === 'throw' && value?.kind === 'call' && isBehindTest(facts, block, handled.tried),
   )
+}
+
+const REFUSING =
+  /(?:^|\.)(?:HTTPException|PermissionDenied|NotAuthenticated|AuthenticationFailed|Unauthorized|Forbidden|\w*(?:Unauthorized|Forbidden|Auth\w*|Permission\w*)(?:Error|Exception))$/
+
+/** QL12. */
+function calledGuard(program: Program, { facts, functionOf }: IndexedFile, handled: Handled): Call | undefined {
+  const { block, contents, tried } = handled
+  if (!REFUSING.test(block.name) || contents.exits.length > 0 || !onlyLogs(facts, handled)) return undefined
+  const fn = functionOf(handled.index)
+  const last = facts.blocks[handled.index]?.endLine ?? 0
+  const goesOn = contentsOf(facts, fn).calls.some(({ line }) => line > last)
+  if (fn === -1 || !goesOn) return undefined
+  return contentsOf(facts, tried).calls.find((call) => {
+    const target = CHECKING.test(lastName(call.callee)) ? program.target({ file: facts.file, call }) : undefined
+    const own = target === undefined ? undefined : program.file(target.file)?.facts
+    return (
+      own !== undefined &&
+      contentsOf(own, target?.block ?? -1).exits.some(
+        ({ kind, value }) =>
+          kind === 'throw' &&
+          value?.kind === 'call' &&
+          lastName((own.calls[value.call] as Call).callee) === block.name.slice(block.name.lastIndexOf('.') + 1),
+      )
+    )
+  })
 }
 
 function throws(facts: FileFacts, handler: number): boolean {
@@ -79,7 +108,7 @@ function isBehindTest({ blocks }: FileFacts, from: number, tried: number): boole
   return isTested
 }
 
-function discovery(facts: FileFacts, { index, block }: Handled, thrown: Exit): Discovery {
+function discovery(facts: FileFacts, { index, block }: Handled, thrown: Pick<Place, 'line' | 'endLine'>): Discovery {
   const symbol = symbolOf(facts, index)
   return {
     tier: 'strong',

@@ -24,9 +24,17 @@ export interface Handled {
   readonly tried: number
 }
 
-export function* handlersIn(facts: FileFacts): Iterable<Handled> {
+const KEPT = new WeakMap<FileFacts, readonly Handled[]>()
+
+export function handlersIn(facts: FileFacts): readonly Handled[] {
+  const kept = KEPT.get(facts)
+  if (kept !== undefined) return kept
+  const found: Handled[] = []
   for (const [index, block] of facts.blocks.entries())
-    if (block.kind === 'handler') yield { block, index, contents: contentsOf(facts, index), tried: block.of ?? -1 }
+    if (block.kind === 'handler')
+      found.push({ block, index, contents: contentsOf(facts, index), tried: block.of ?? -1 })
+  KEPT.set(facts, found)
+  return found
 }
 
 /** It only writes a log, or nothing at all: no call, no assignment and no branch that could be handling. */

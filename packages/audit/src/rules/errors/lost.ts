@@ -1,6 +1,7 @@
-// Failures whose work is lost although nothing returns them: the message that a handler took, the row that a constraint refused, what start-up loads. All are for
-// review: what the caller does with the silence is not seen.
+// Failures whose work is lost although nothing returns them: the message that a handler took, the row that a constraint refused, what start-up loads. These are for
+// review: what the caller does with the silence is not seen. What a task of a queue was given is lost for sure.
 //   ER14. Found only where the handler does nothing but log (of a refusal: where other failures are thrown on), and no comment in it says why.
+//   QL13. Of a task, found where it was given something, and its outermost handler of any error does nothing but log; a round of a clock has nothing to lose.
 
 import type { FileFacts, Value } from '../../facts/facts.ts'
 import type { IndexedFile, Program } from '../../program/index.ts'
@@ -27,7 +28,45 @@ export interface Around {
 }
 
 export function lostIn(around: Around, handled: Handled, fn: number): Told | undefined {
-  return ofMessage(around, handled, fn) ?? ofRefusal(around.file.facts, handled) ?? ofLoading(around, handled, fn)
+  return (
+    ofTask(around, handled, fn) ??
+    ofMessage(around, handled, fn) ??
+    ofRefusal(around.file.facts, handled) ??
+    ofLoading(around, handled, fn)
+  )
+}
+
+const TASK = /(?:^|\.)(?:task|shared_task|actor)$/
+
+function isTask({ facts }: IndexedFile, fn: number): boolean {
+  return facts.blocks[fn]?.fn?.decorators.some(({ callee }) => TASK.test(callee.text)) === true
+}
+
+/** QL13. What a task was given to do failed, and the queue is told that it was done: nothing tries again. */
+function ofTask({ program, file }: Around, handled: Handled, fn: number): Told | undefined {
+  const { facts } = file
+  const params = (facts.blocks[fn]?.fn?.params ?? []).filter((each) => !/^(?:self|cls|ctx|_+\w*)$/.test(each))
+  const isOutermost = facts.blocks[handled.tried]?.parent === fn && facts.blocks[handled.index]?.parent === fn
+  if (params.length === 0 || !isOutermost || !catchesAny(handled.block) || !onlyLogs(facts, handled)) return undefined
+  if (isExplained(facts, handled.block) || handled.contents.exits.some(({ value }) => value !== undefined))
+    return undefined
+  const callers = isTask(file, fn) ? [] : program.callers({ file: facts.file, block: fn })
+  const isOfTasks =
+    callers.length > 0 &&
+    callers.every(({ file: path, call }) => {
+      const own = program.file(path)
+      return own !== undefined && call.use !== 'tested' && isTask(own, own.functionOf(call.block))
+    })
+  const works = contentsOf(facts, handled.tried).calls.some((call) => !isLogging(facts, call))
+  if (!works || !(isTask(file, fn) || isOfTasks)) return undefined
+  return {
+    rank: 'strong',
+    line: handled.block.line,
+    endLine: handled.block.endLine,
+    block: handled.index,
+    what: 'any failure of the task is only logged, and the queue takes it for done',
+    symptom: 'What the task was given to do is lost: it is acknowledged, and nothing tries it again.',
+  }
 }
 
 const MESSAGE = /^_?(event|message|msg|job|evt|record|payload|delivery)$/

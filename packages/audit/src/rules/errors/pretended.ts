@@ -2,17 +2,20 @@
 //   ER1. Found only where what was tried leaves the process, the handler does nothing but log, and its caller is given what it could have been given
 //        without a failure: an empty list, or the `nothing` that a missing row is. What tells the caller (a result of its own, a flag) is silent, and so are
 //        probes, work that nobody waits for and what is by its name only tried.
+//   QK10. A write may be done by a function of the repository that is waited for, through two layers below it.
+//   QJ9. What was read may be returned by its name.
 //   ER2. A cache that answers `nothing` may be meant to: for review. A write's `false` and a guard of a missing connection are told only beside such a place.
 
-import type { Exit, FileFacts } from '../../facts/facts.ts'
-import { programOf } from '../../program/index.ts'
+import type { Call, Exit, FileFacts, Value } from '../../facts/facts.ts'
+import { type IndexedFile, programOf } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { entriesOf } from '../../system/entries.ts'
 import { type Outbound, outboundOf } from '../../system/outbound.ts'
+import { usesOf } from '../concurrency/uses.ts'
 import { contentsOf } from '../contents.ts'
 import { isByHand, isPage } from '../places.ts'
 import { catchesAny } from '../promises/rejections.ts'
-import { symbolOf } from '../queries.ts'
+import { lastName, symbolOf } from '../queries.ts'
 import type { Discovery } from '../rule.ts'
 import { emptinessOf, type Handled, handlersIn, isExplained, isTentative, onlyExit, onlyLogs } from './handlers.ts'
 import { type Around, lostIn, type Told } from './lost.ts'
@@ -74,7 +77,9 @@ function judge(around: Around, handled: Handled): Told | undefined {
   const name = facts.blocks[fn]?.name ?? ''
   if (isTentative(name) || isNested(facts, handled.index, fn)) return undefined
   const reached = outboundIn(around, handled.tried)
-  if (reached.length === 0) return undefined
+  const saysMore = handled.contents.calls.length > 0
+  if (reached.length === 0 && !(saysMore && !answersElse(facts, fn) && writesBelow(around, handled.tried, fn)))
+    return undefined
   const exit = onlyExit(handled)
   if (exit === undefined)
     return handled.contents.exits.length === 0 ? goesOn(around, handled, fn, name, reached) : undefined
@@ -91,6 +96,28 @@ function isNested({ blocks }: FileFacts, block: number, fn: number): boolean {
 function outboundIn({ repository, file }: Around, block: number): readonly Outbound[] {
   const calls = outboundOf(repository)
   return contentsOf(file.facts, block).calls.flatMap((call) => calls.at({ file: file.facts.file, call }) ?? [])
+}
+
+/** Where all went well its caller is given something that tells: not what the write answered. */
+function answersElse(facts: FileFacts, fn: number): boolean {
+  return contentsOf(facts, fn).exits.some(({ kind, value }) => {
+    const inner = value?.kind === 'await' ? value.value : value
+    return kind === 'return' && inner !== undefined && inner.kind !== 'call' && inner.kind !== 'null'
+  })
+}
+
+/** QK10. A row is made or changed by a function that is waited for, in the layers below it. */
+function writesBelow({ program, file }: Around, tried: number, fn: number): boolean {
+  return usesOf(program, file, fn).rows.some(({ op, call: index }) => {
+    const call = file.facts.calls[index]
+    return (
+      call !== undefined &&
+      (op === 'create' || op === 'update' || op === 'upsert') &&
+      (call.use === 'awaited' || call.use === 'returned') &&
+      file.within(call.block, tried) &&
+      program.target({ file: file.facts.file, call }) !== undefined
+    )
+  })
 }
 
 /** ER1: a read whose failure looks like "there is nothing". */
@@ -116,7 +143,8 @@ function answers(
           symptom: LOST,
         }
       : undefined
-  const isRead = reached.some(({ effect }) => effect !== 'write')
+  // Taking out of a list is a write that answers.
+  const isRead = reached.some(({ effect, site }) => effect !== 'write' || TAKING.test(lastName(site.call.callee)))
   if (!isRead || !isAlsoAnswer(around, handled, fn, empty, reached)) return undefined
   const isCache = kinds.size === 1 && kinds.has('redis')
   return {
@@ -129,6 +157,7 @@ function answers(
   }
 }
 
+const TAKING = /^(?:[lrs]pop|b[lr]pop|zpopmin|zpopmax|getdel|lmove|rpoplpush)$/i
 const LOST = 'A write that failed is lost, and the work goes on as if it were done.'
 
 /** Whether callers are also given this where nothing failed. */
@@ -146,11 +175,22 @@ function isAlsoAnswer(
     if (exit.kind !== 'return' || within(exit.block, index)) return false
     if (within(exit.block, tried) && exit.value !== undefined) {
       const inner = exit.value.kind === 'await' ? exit.value.value : exit.value
-      const call = inner.kind === 'call' ? facts.calls[inner.call] : undefined
+      const call = inner.kind === 'call' ? facts.calls[inner.call] : boundTo(facts, inner, tried, within)
       if (call !== undefined && calls.has(call)) return true
     }
     return emptinessOf(exit.value) === empty && !isOfHandler(facts, exit.block)
   })
+}
+
+/** QJ9. What the name that is returned was given in the same `try`. */
+function boundTo(facts: FileFacts, value: Value, tried: number, within: IndexedFile['within']): Call | undefined {
+  if (value.kind !== 'path' || value.path.root !== 'local') return undefined
+  const given = facts.assignments.filter(
+    ({ target, block }) => target.text === value.path.text && !target.isOwn && within(block, tried),
+  )
+  const [only] = given
+  const made = only?.value.kind === 'await' ? only.value.value : only?.value
+  return given.length === 1 && made?.kind === 'call' ? facts.calls[made.call] : undefined
 }
 
 function isOfHandler({ blocks }: FileFacts, block: number): boolean {
@@ -170,8 +210,8 @@ function goesOn(
   reached: readonly Outbound[],
 ): Told | undefined {
   const { facts } = around.file
-  if (!reached.some(({ effect, kind }) => effect === 'write' && (DURABLE.has(kind) || kind === 'redis')))
-    return undefined
+  const isWritten = reached.some(({ effect, kind }) => effect === 'write' && (DURABLE.has(kind) || kind === 'redis'))
+  if (!isWritten && reached.length > 0) return undefined
   const entry = around.entries.get(`${facts.file}\n${fn}`)
   const at = { line: handled.block.line, endLine: handled.block.endLine, block: handled.index }
   const told: Omit<Told, 'rank'> = {
@@ -186,7 +226,11 @@ function goesOn(
   // Who waits for it is told that it was done.
   const callers = around.program.callers({ file: facts.file, block: fn })
   if (callers.length === 0) return undefined
-  return { ...told, rank: reached.some(({ kind }) => DURABLE.has(kind) && kind !== 'http') ? 'strong' : 'review' }
+  return {
+    ...told,
+    rank:
+      reached.length === 0 || reached.some(({ kind }) => DURABLE.has(kind) && kind !== 'http') ? 'strong' : 'review',
+  }
 }
 
 /** `if not connected: return None`, where the client is then used. */

@@ -7,7 +7,7 @@ const found = (source: string, file = 'src/a.ts'): readonly string[] => foundIn(
 describe('handlers with nothing in them', () => {
   test.each([
     ['try {\n  await db.query(q)\n} catch {}', ['strong 3']],
-    ['try {\n  cache.set(k, v)\n} catch (error) {\n}', ['strong 3']],
+    ['try {\n  store.set(k, v)\n} catch (error) {\n}', ['strong 3']],
     ['async function f() { publish(m).catch(() => {}) }', ['strong 1']],
   ])('FG1: %j has %j', (source, expected) => {
     expect(found(source)).toEqual(expected)
@@ -33,6 +33,27 @@ describe('handlers with nothing in them', () => {
     expect(found(source)).toEqual([])
   })
 
+  test.each([
+    ['value = await page_cache.get_json(key)', []],
+    ['await self.cache.set(key, value)', []],
+    ['await write_cached_page(key, value)', []],
+    ['await cache.invalidate(key)', ['strong 4']],
+    ['await cache.delete(key)', ['strong 4']],
+    ['await cache.set(key, value)\n        await rows.insert(value)', ['strong 5']],
+  ])('QL17: what is asked of a cache is there elsewhere: %j has %j', (tried, expected) => {
+    expect(
+      found(`async def f():\n    try:\n        ${tried}\n    except Exception:\n        pass\n`, 'src/a.py'),
+    ).toEqual(expected)
+  })
+
+  test.each([
+    ['get_cached_page', []],
+    ['publish_page', ['strong 4']],
+  ])('QL17: a function that is a cache by its name: %s', (name, expected) => {
+    const source = `async def ${name}(key):\n    try:\n        await redis.get(key)\n    except Exception:\n        pass\n`
+    expect(found(source, 'src/a.py')).toEqual(expected)
+  })
+
   test('FG1: what leaves the process without an effect that its name tells is for review', () => {
     const source =
       'import redis\nclient = redis.Redis()\ndef f(key):\n    try:\n        value = client.get(key)\n    except Exception:\n        pass\n'
@@ -43,6 +64,19 @@ describe('handlers with nothing in them', () => {
     expect(found('try:\n    client.publish(m)\nexcept Exception:\n    pass\n', 'src/a.py')).toEqual(['strong 3'])
     expect(found('try:\n    client.publish(m)\nexcept KeyError:\n    pass\n', 'src/a.py')).toEqual([])
     expect(found('try:\n    client.publish(m)\nexcept Exception:\n    pass  # a hint\n', 'src/a.py')).toEqual([])
+  })
+
+  test.each([
+    ['await remove(id).catch(() => false)', ['strong 1']],
+    ['await remove(id).catch(() => null)', ['strong 1']],
+    ['const gone = await remove(id).catch(() => false)', ['review 1']],
+    ['await remove(id).catch(() => true)', []],
+    ['await remove(id).catch(() => { log(id); return false })', []],
+    ['const text = await look(id).catch(() => null)', []],
+    ['try { await f() } catch (error) { await remove(id).catch(() => null); throw error }', []],
+    ['await remove(id).catch(() => false) // it may be gone', []],
+  ])('QK9: %s has %j', (body, expected) => {
+    expect(found(`async function close(id) { ${body} }`)).toEqual(expected)
   })
 
   test('FG1: what people start by hand is silent', () => {
@@ -149,6 +183,29 @@ describe('work that is lost', () => {
     expect(found(handler('log.error(error)', 'other').replaceAll('taken', 'on_order'), 'src/a.py')).toEqual([])
   })
 
+  const task = (handler: string, head = '@app.task\ndef ship(order_id):'): string =>
+    `from celery import Celery\n${head}\n    try:\n        pack(order_id)\n    except Exception as error:\n        ${handler}\n`
+  test.each([
+    [task('log.error(error)'), ['strong 6']],
+    [task('log.error(error)', '@dramatiq.actor(queue_name="a")\ndef ship(message):'), ['strong 6']],
+    [task('raise'), []],
+    [task('self.retry(exc=error)', '@app.task(bind=True)\ndef ship(self, order_id):'), []],
+    [task('return {"failed": str(error)}'), []],
+    [task('log.error(error)', '@app.task\ndef sweep():'), []],
+    [task('log.error(error)', '@app.task(bind=True)\ndef sweep(self):'), []],
+    [task('log.error(error)', 'def ship(order_id):'), []],
+    [
+      `${task('log.error(error)', 'def ship(order_id):')}@app.task\ndef run(order_id):\n    ship(order_id)\n`,
+      ['strong 5'],
+    ],
+    [
+      `${task('log.error(error)', 'def ship(order_id):')}@app.task\ndef run(order_id):\n    ship(order_id)\ndef look():\n    ship(1)\n`,
+      [],
+    ],
+  ])('QL13: %j: %j', (source, expected) => {
+    expect(found(source, 'src/a.py')).toEqual(expected)
+  })
+
   test('ER14: a refused row that is told as done is for review', () => {
     const write = (then: string): string =>
       `async function keep(row) {\n  try {\n    await db.insert(row)\n  } catch (error) {\n    if (error.message.includes('duplicate key')) {\n      log.warn(error)\n      ${then}\n    }\n    throw error\n  }\n}`
@@ -163,5 +220,22 @@ describe('work that is lost', () => {
     expect(found(load('console.warn(error)'))).toEqual(['review 4'])
     expect(found(load('throw error'))).toEqual([])
     expect(found(load('console.warn(error)').replace('\nloadRules()', ''))).toEqual([])
+  })
+})
+
+describe('writes in the layers below', () => {
+  const LEDGER =
+    'export class Ledger {\n  constructor(private readonly prisma: PrismaService) {}\n  async add(id: string) { return await this.prisma.entry.create({ data: { id } }) }\n  async look(id: string) { return await this.prisma.entry.findUnique({ where: { id } }) }\n}\n'
+  const desk = (tried: string, handler: string, after = ''): string =>
+    `import { Ledger } from './ledger'\nexport class Desk {\n  constructor(private readonly ledger: Ledger) {}\n  async enter(id: string) {\n    try {\n      ${tried}\n    } catch (error) {\n      ${handler}\n    }${after}\n  }\n}\nexport class Door {\n  constructor(private readonly desk: Desk) {}\n  async shut(id: string) { await this.desk.enter(id) }\n}\n`
+  const LOG = "console.error('no', error)"
+
+  test.each([
+    [desk('await this.ledger.add(id)', LOG), ['strong src/desk.ts:7']],
+    [desk('await this.ledger.look(id)', LOG), []],
+    [desk('await this.ledger.add(id)', `${LOG}\n      throw error`), []],
+    [desk('await this.ledger.add(id)\n      return true', LOG, '\n    return false'), []],
+  ])('QK10: %s has %j', (source, expected) => {
+    expect(foundIn(swallowedError, { 'src/desk.ts': source, 'src/ledger.ts': LEDGER })).toEqual(expected)
   })
 })

@@ -1,10 +1,13 @@
 // Checks of health that can't fail, though what they speak for can: a constant answer, presence of an object taken for its health, a function of health that
 // returns true whatever happens.
-//   HH1. A route is found only where nothing in it can make it say no, and its program calls others; strong where configuration decides by it.
+//   HH1. A route is found only where nothing in it can make it say no, and its program calls others, or has what they are called with; strong where
+//        configuration decides by it.
+//   QM15. A store that the program loads a driver of, or that its deployment names for it, is something it speaks for: those are for review. What a part of it asks
+//         for itself answers for that part only.
 //   HH2. An object's presence is found only where a word of health is given for it in a check of health, and nothing asks the object itself.
 //   HH3. A function is found only where it is named for a check of health, does nothing else than return true, and is called by others.
 
-import type { Assignment, Value } from '../../facts/facts.ts'
+import type { Assignment, Import, Value } from '../../facts/facts.ts'
 import { type IndexedFile, type Program, programOf } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { outboundOf } from '../../system/outbound.ts'
@@ -59,20 +62,29 @@ function constantRoute(
 ): Discovery | undefined {
   if (!isMain(route) || !isConstant(program, route.handler)) return undefined
   const reach = reachOf(repository, route.path)
-  const called = outboundOf(repository).calls.find(({ site }) => reach.has(site.file))
+  const { calls, clients } = outboundOf(repository)
+  const called = [...calls, ...clients].find(({ site }) => reach.has(site.file))
+  const driver = called === undefined ? driverIn(repository, reach) : undefined
   const declared = called === undefined ? declaredNeed(repository, route.path) : undefined
   const probe = probeOf(repository, route)
   const isDecisive = probe !== undefined || route.kind === 'ready'
   // Constant health beside a readiness that asks is as it should be.
   const isAnswered = routes.some(
-    (other) => other !== route && reach.has(other.path) && !isConstant(program, other.handler),
+    (other) => other !== route && isMain(other) && reach.has(other.path) && !isConstant(program, other.handler),
   )
   if (isAnswered && route.kind === 'health' && probe?.isReadiness !== true) return undefined
-  if (called === undefined && (declared === undefined || probe === undefined)) return undefined
+  if (called === undefined && driver === undefined && declared === undefined) return undefined
   const evidence = [seenAt(route.entry.site.file, route.entry.site.call, 'nothing in it can say no')]
   if (called !== undefined)
     evidence.push(seenAt(called.site.file, called.site.call, 'what it does not ask for: a dependency'))
-  const need = called === undefined ? `${declared} is down` : `calls of ${called.library} fail`
+  if (driver !== undefined)
+    evidence.push(
+      seenAt(driver.file, { line: driver.line, endLine: driver.line }, `what it does not ask for: ${driver.module}`),
+    )
+  const need =
+    called === undefined
+      ? `${declared ?? `what ${driver?.module} speaks to`} is down`
+      : `calls of ${called.library} fail`
   return {
     tier: called !== undefined && isDecisive ? 'strong' : 'review',
     evidence: [...evidence, ...probed(probe)],
@@ -81,6 +93,18 @@ function constantRoute(
     symptom: `${route.address} says that all is well while ${need}; traffic and dependants are let in.`,
     rootCause: `The handler of ${route.entry.name} has no branch, no call and no failure in it.`,
   }
+}
+
+const DRIVER =
+  /^(?:mongoose|mongodb|pg|mysql2?|ioredis|redis|typeorm|sequelize|@prisma\/client|knex|amqplib|kafkajs|bullmq?|psycopg2?|asyncpg|aiomysql|pymysql|pymongo|motor|sqlmodel|sqlalchemy|aioredis|pika|aio_pika|aiokafka|celery)(?=$|[./])/
+
+/** QM15. */
+function driverIn({ facts }: Repository, reach: ReadonlySet<string>): (Import & { readonly file: string }) | undefined {
+  for (const file of reach) {
+    const found = facts.get(file)?.imports.find(({ module, isTypeOnly }) => !isTypeOnly && DRIVER.test(module))
+    if (found !== undefined) return { ...found, file }
+  }
+  return undefined
 }
 
 /** Another service that its deployment names in its environment or waits for, where the code shows nothing. */

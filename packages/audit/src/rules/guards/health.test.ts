@@ -37,6 +37,39 @@ test.each([
   expect(found('health-check-shallow', { 'a/i.js': source })).toEqual([])
 })
 
+test('HH1: what others are called with is something that a route is to speak for', () => {
+  const source = `${EXPRESS}const Redis = require('ioredis')\nconst redis = new Redis(url)\napp.get('/ready', (q, r) => r.json({}))`
+  expect(found('health-check-shallow', { 'a/i.js': source })).toEqual(['strong a/i.js:6'])
+})
+
+const CONSTANT = `${EXPRESS}app.get('/health', (q, r) => r.json({ status: 'ok' }))\n`
+test.each<[string, Record<string, string>, readonly string[]]>([
+  ['a driver', { 'a/i.js': `${CONSTANT}const pg = require('pg')` }, ['review a/i.js:4']],
+  [
+    'a driver of what it loads',
+    { 'a/i.js': `${CONSTANT}app.use(require('./r'))`, 'a/r.js': "const { Pool } = require('pg')" },
+    ['review a/i.js:4'],
+  ],
+  ['a driver of another program', { 'a/i.js': CONSTANT, 'b/r.js': "const { Pool } = require('pg')" }, []],
+  [
+    'what compose waits for',
+    { 'a/i.js': CONSTANT, 'compose.yml': 'services:\n  a: {build: ./a, depends_on: [b]}\n  b: {image: "b:1"}\n' },
+    ['review a/i.js:4'],
+  ],
+  [
+    'what compose only runs as well',
+    { 'a/i.js': CONSTANT, 'compose.yml': 'services:\n  a: {build: ./a}\n  b: {image: "b:1"}\n' },
+    [],
+  ],
+  [
+    'a part that asks',
+    { 'a/i.js': `${CONSTANT}${CALLS}app.get('/models/health', async (q, r) => r.json(await db.query('x')))` },
+    ['review a/i.js:4'],
+  ],
+])('QM15: constant health and %s', (_name, texts, expected) => {
+  expect(found('health-check-shallow', texts)).toEqual(expected)
+})
+
 test('HH2: presence is found where nothing is asked', () => {
   const health = (body: string): string => `from fastapi import APIRouter
 router = APIRouter()
@@ -117,4 +150,30 @@ test('HH5: a readiness is found where only workers of a queue use the database',
   expect(
     found('readiness-couples-optional-dep', { ...texts, 'ready.ts': texts['ready.ts'].replace('/ready', '/live') }),
   ).toEqual([])
+})
+
+test('QJ25: a status that is named well is no way to say no, any other name may be one', () => {
+  const health = (status: string): Readonly<Record<string, string>> => ({
+    'a/i.js': `${EXPRESS}${CALLS}app.get('/ready', (q, r) => r.status(${status}).json({ at: new Date() }))`,
+  })
+  expect(found('health-check-shallow', health('StatusCodes.OK'))).toEqual(['strong a/i.js:5'])
+  expect(found('health-check-shallow', health('StatusCodes.SERVICE_UNAVAILABLE'))).toEqual([])
+  expect(found('health-check-shallow', health('code'))).toEqual([])
+})
+
+test.each([
+  ["return { status: 'ok' }", ['strong a/c.ts:6']],
+  ['return this.redis.ping()', []],
+])('HH1: what a service of its own is asked is judged by what that does: %s', (body, expected) => {
+  const controller = `import { Controller, Get } from '@nestjs/common'
+import { Health } from './health.service'
+@Controller('health')
+export class HealthController {
+  constructor(private readonly health: Health) {}
+  @Get('ready')
+  ready() { return this.health.getStatus() }
+}
+`
+  const service = `import axios from 'axios'\nexport class Health {\n  ask() { return axios.get('http://b/x') }\n  getStatus() { ${body} }\n}\n`
+  expect(found('health-check-shallow', { 'a/c.ts': controller, 'a/health.service.ts': service })).toEqual(expected)
 })

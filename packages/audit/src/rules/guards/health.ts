@@ -1,4 +1,5 @@
 // Routes and functions that say how a component is, and what can make them say that it is ill.
+//   QJ25. The name of a status that says that all is well is no way to say no.
 
 import type { Block, Call, Value } from '../../facts/facts.ts'
 import type { Evidence } from '../../model/evidence.ts'
@@ -90,7 +91,10 @@ function decides(block: Block | undefined): boolean {
 }
 
 function isHarmless(program: Program, file: string, call: Call, depth: number): boolean {
-  const { text } = call.callee
+  const { text, isOwn } = call.callee
+  // What a service of its own is asked is judged by what that does, whatever it is called.
+  const asked = isOwn && text.includes('.') ? program.target({ file, call }) : undefined
+  if (asked !== undefined && !LOGGING.test(text)) return depth < DEPTH_MAX && isConstant(program, asked, depth + 1)
   if (ANSWERING.test(text) || PLAIN.test(text) || LOGGING.test(text) || text.startsWith('().')) return true
   const target = program.target({ file, call })
   return target !== undefined && depth < DEPTH_MAX && isConstant(program, target, depth + 1)
@@ -100,15 +104,24 @@ function isHarmless(program: Program, file: string, call: Call, depth: number): 
 export function saysNo({ callee, args, named }: Call): boolean {
   const values = [...args, ...named.map(([, value]) => value)]
   if (values.some(mayBeFailing)) return true
-  return /(?:^|\.)(?:status|code|sendStatus|writeHead|setStatus)$/.test(callee.text) && args[0]?.kind !== 'number'
+  const [status] = args
+  const isFine = status?.kind === 'path' && FINE.test(status.path.text)
+  const setsStatus = /(?:^|\.)(?:status|code|sendStatus|writeHead|setStatus)$/.test(callee.text)
+  return setsStatus && status?.kind !== 'number' && !isFine
 }
+
+/** QJ25. `StatusCodes.OK`. */
+const FINE = /(?:^|[._])(?:OK|HTTP_200(?:_OK)?)$/
 
 function mayBeFailing(value: Value): boolean {
   switch (value.kind) {
     case 'number':
       return value.value >= 500 && value.value < 600
     case 'path':
-      return /(?:HTTP_5\d\d|status_?code|SERVICE_UNAVAILABLE|INTERNAL_SERVER_ERROR)/i.test(value.path.text)
+      return (
+        !FINE.test(value.path.text) &&
+        /(?:HTTP_5\d\d|status_?code|SERVICE_UNAVAILABLE|INTERNAL_SERVER_ERROR)/i.test(value.path.text)
+      )
     case 'object':
       return value.entries.some(([, inner]) => mayBeFailing(inner))
     case 'list':

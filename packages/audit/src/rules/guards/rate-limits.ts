@@ -218,20 +218,18 @@ export const concurrencyNotRate: Rule = {
     sources: ['RFC 6585, section 4: 429 Too Many Requests'],
   },
   *run(repository: Repository): Iterable<Discovery> {
-    for (const [path, facts] of repository.facts)
-      for (const call of facts.calls) {
-        const { target, callee } = call
-        if (target === undefined || !COUNTS.test(callee.text) || !/rate(?!d)/i.test(target.text)) continue
-        if (waitsIn(facts.calls, target.text)) continue
-        yield {
-          tier: 'strong',
-          evidence: [seenAt(path, call, `${target.text} counts calls that are under way`)],
-          symbol: symbolOf(facts, call.block),
-          symptom:
-            'Calls per second are not limited: with quick answers the far end’s limit is passed, and it refuses.',
-          rootCause: `${target.text} is a ${callee.text}: it limits how many run at a time, whatever time they take.`,
-        }
+    for (const { file: path, facts, call } of programOf(repository.facts).callsLike(COUNTS)) {
+      const { target, callee } = call
+      if (target === undefined || !/rate(?!d)/i.test(target.text)) continue
+      if (waitsIn(facts.calls, target.text)) continue
+      yield {
+        tier: 'strong',
+        evidence: [seenAt(path, call, `${target.text} counts calls that are under way`)],
+        symbol: symbolOf(facts, call.block),
+        symptom: 'Calls per second are not limited: with quick answers the far end’s limit is passed, and it refuses.',
+        rootCause: `${target.text} is a ${callee.text}: it limits how many run at a time, whatever time they take.`,
       }
+    }
   },
 }
 

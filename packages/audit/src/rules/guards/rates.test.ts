@@ -128,3 +128,26 @@ test.each([
 ])('RZ5: %j has %j', (texts, expected) => {
   expect(found('route-no-rate-limit', texts)).toEqual(expected)
 })
+
+const DESK = `import { Controller, Post } from '@nestjs/common'
+import { Doors } from './doors'
+@Controller('auth')
+export class Desk {
+  constructor(private readonly doors: Doors) {}
+  @Post()
+  signIn(@Body() given: Given) { return this.doors.open(given) }
+}
+`
+const DOORS = `import * as bcrypt from 'bcrypt'
+export class Doors {
+  open(given: Given) { return this.checked(given) }
+  async checked(given: Given) { return await bcrypt.compare(given.password, this.hash) }
+}
+`
+test.each([
+  [{ 'desk.ts': DESK, 'doors.ts': DOORS }, ['strong desk.ts:6']],
+  [{ 'desk.ts': DESK, 'doors.ts': DOORS.replace('bcrypt.compare', 'this.exchange') }, []],
+  [{ 'desk.ts': DESK.replace('signIn', 'renew'), 'doors.ts': DOORS }, []],
+])('RZ5: a password is compared in the layers below: %j has %j', (texts, expected) => {
+  expect(found('route-no-rate-limit', texts)).toEqual(expected)
+})

@@ -17,15 +17,20 @@ function loadsOf({ facts }: Repository): Loads {
   const program = programOf(facts)
   const down = new Map<string, Set<string>>()
   const up = new Map<string, Set<string>>()
-  for (const [path, { imports }] of facts)
-    for (const each of imports) {
-      if (each.isTypeOnly) continue
-      for (const found of modulesOf(program, path, each.module, each.imported)) {
-        if (found === path) continue
-        down.set(path, (down.get(path) ?? new Set()).add(found))
-        up.set(found, (up.get(found) ?? new Set()).add(path))
-      }
+  for (const [path, { imports, calls }] of facts) {
+    const loaded = imports.flatMap((each) =>
+      each.isTypeOnly ? [] : modulesOf(program, path, each.module, each.imported),
+    )
+    // `app.use(require('./routes'))` binds no name.
+    for (const { callee, args } of calls)
+      if (callee.text === 'require' && args[0]?.kind === 'string')
+        loaded.push(...modulesOf(program, path, args[0].value, '*'))
+    for (const found of loaded) {
+      if (found === path) continue
+      down.set(path, (down.get(path) ?? new Set()).add(found))
+      up.set(found, (up.get(found) ?? new Set()).add(path))
     }
+  }
   const made = { down, up, kept: new Map() }
   LOADS.set(facts, made)
   return made

@@ -1,8 +1,9 @@
 // Passwords that can be guessed as fast as the machine answers: a route that checks one, in a program that has no limit of rate at all.
-//   RZ5. A program is found once, and only where nothing that it loads, declares or is fronted by in this repository is named for a limit of rate; strong where the route’s own
-//        handler compares a password.
+//   RZ5. A program is found once, and only where nothing that it loads, declares or is fronted by in this repository is named for a limit of rate; found where the route’s
+//        handler, or what it leads to through the layers below it, compares a password.
 
-import { programOf } from '../../program/index.ts'
+import type { Call } from '../../facts/facts.ts'
+import { type BlockRef, programOf } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { type Entry, entriesOf } from '../../system/entries.ts'
 import { contentsOf } from '../contents.ts'
@@ -14,7 +15,9 @@ import { reachOf } from './reach.ts'
 const GUESSED =
   /(?:^|[/_-])(?:login|log-in|signin|sign-in|authenticate|access-token|otp|2fa|mfa|verify-code|reset-password|forgot-password|password-reset|password-recovery)(?:$|[/_:{-])/i
 const COMPARES =
-  /(?:^|\.)(?:compare|compareSync|verify_?password|check_?password(?:_hash)?|verifyPassword|validatePassword|comparePassword|authenticate(?:_user)?|authenticateUser|checkpw|pbkdf2Sync|scryptSync|argon2\.verify)$/i
+  /(?:^|\.)(?:compare|\w*(?:Hashed)?Password(?:Verified|Valid|Correct|Matching)|compareSync|verify_?password|check_?password(?:_hash)?|verifyPassword|validatePassword|comparePassword|authenticate(?:_user)?|authenticateUser|checkpw|pbkdf2Sync|scryptSync|argon2\.verify)$/i
+/** Of the handler, where the path says no more than `/auth`. */
+const HANDLING = /^(?:log|sign)_?in(?:$|[A-Z_])/i
 const LIMITING =
   /rate.?limit|throttl|limiter|slow.?down|brute|lockout|failed.?(?:login|attempt)|login.?attempt|axes|ratelimit|captcha|turnstile|arcjet|helmet-rate|bottleneck/i
 
@@ -39,7 +42,6 @@ export const routeNoRateLimit: Rule = {
     ],
   },
   *run(repository: Repository): Iterable<Discovery> {
-    const program = programOf(repository.facts)
     const told = new Set<string>()
     const isFronted = frontLimits(repository)
     for (const entry of entriesOf(repository)) {
@@ -47,27 +49,15 @@ export const routeNoRateLimit: Rule = {
         isFronted ||
         entry.kind !== 'route' ||
         !/^(?:POST|ALL) /.test(entry.name) ||
-        !GUESSED.test(entry.name) ||
-        entry.handler === undefined
+        entry.handler === undefined ||
+        !(GUESSED.test(entry.name) || HANDLING.test(nameOf(repository, entry.handler)))
       )
         continue
       if (told.has(entry.site.file)) continue
       const reach = reachOf(repository, entry.site.file)
       for (const path of reach) told.add(path)
       if (isLimited(repository, reach, entry)) continue
-      const facts = repository.facts.get(entry.handler.file)
-      const calls = facts === undefined ? [] : contentsOf(facts, entry.handler.block).calls
-      const compared =
-        calls.find(({ callee }) => COMPARES.test(callee.text)) ??
-        calls.find((call) => {
-          const target = program.target({ file: entry.handler?.file ?? '', call })
-          const own = target === undefined ? undefined : repository.facts.get(target.file)
-          return (
-            target !== undefined &&
-            own !== undefined &&
-            contentsOf(own, target.block).calls.some(({ callee }) => COMPARES.test(callee.text))
-          )
-        })
+      const compared = comparedIn(repository, entry.handler, 0)
       if (compared === undefined) continue
       yield {
         tier: 'strong',
@@ -75,9 +65,8 @@ export const routeNoRateLimit: Rule = {
           seenAt(
             entry.site.file,
             { line: entry.site.call.line, endLine: entry.site.call.line },
-            'a password is checked for whoever asks',
+            `a password is checked for whoever asks, by ${compared.callee.text} in line ${compared.line} of ${entry.handler.file}`,
           ),
-          seenAt(entry.handler.file, compared, 'here'),
         ],
         symbol: entry.name,
         symptom:
@@ -86,6 +75,25 @@ export const routeNoRateLimit: Rule = {
       }
     }
   },
+}
+
+function nameOf({ facts }: Repository, { file, block }: BlockRef): string {
+  return facts.get(file)?.blocks[block]?.name ?? ''
+}
+
+const DEPTH_MAX = 3
+
+/** Where a password is compared on the way of a handler: in it, or behind what it calls, through the layers below it. */
+function comparedIn(repository: Repository, fn: BlockRef, depth: number): Call | undefined {
+  const own = repository.facts.get(fn.file)
+  const { calls } = own === undefined ? { calls: [] } : contentsOf(own, fn.block)
+  const found = calls.find(({ callee }) => COMPARES.test(callee.text))
+  if (found !== undefined || depth >= DEPTH_MAX) return found
+  return calls.find((call) => {
+    const target = programOf(repository.facts).target({ file: fn.file, call })
+    const isOther = target !== undefined && (target.file !== fn.file || target.block !== fn.block)
+    return isOther && comparedIn(repository, target, depth + 1) !== undefined
+  })
 }
 
 function isLimited({ facts, configuration }: Repository, reach: ReadonlySet<string>, { site }: Entry): boolean {

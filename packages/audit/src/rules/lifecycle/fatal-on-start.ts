@@ -2,12 +2,14 @@
 // The line is that of the call at start.
 //   LF5. A try around it, a loop or a retry on the way, a service that compose restarts, and a program that no compose service runs are silent; where compose waits
 //        for the dependency's health it is for review.
+//   QM16. What the application does when it is told to start counts as its start, before the yield of a lifespan; a file of SQLite is always there.
 
 import type { Call } from '../../facts/facts.ts'
 import { type IndexedFile, type Program, programOf } from '../../program/index.ts'
 import type { ComposeProject, ComposeService } from '../../repository/configuration.ts'
 import { isBelow } from '../../repository/paths.ts'
 import type { Repository } from '../../repository/repository.ts'
+import { entriesOf } from '../../system/entries.ts'
 import { outboundOf } from '../../system/outbound.ts'
 import { contextOf, copied, dockerfileOf, instructionsOf } from '../configuration/builds.ts'
 import { standingServices } from '../configuration/projects.ts'
@@ -76,20 +78,39 @@ function isServer({ facts }: Repository, path: string): boolean {
       .get(path)
       ?.calls.some(
         ({ callee, block }) =>
-          block === 0 && /^(FastAPI|Flask|express|fastify|Fastify|Starlette|Quart|Sanic|Koa)$/.test(callee.text),
+          (block === 0 || /^(create|make|build|get)_?app/i.test(facts.get(path)?.blocks[block]?.name ?? '')) &&
+          /^(FastAPI|Flask|express|fastify|Fastify|Starlette|Quart|Sanic|Koa)$/.test(callee.text),
       ) === true
   )
 }
 
-/** A call of the module itself, not tried, that reaches out at once. */
+/** A call of the module itself, or of what runs as the application starts, not tried, that reaches out at once. */
 function startCall(repository: Repository, program: Program, path: string, file: IndexedFile): Call | undefined {
   const { calls, language } = file.facts
+  const starts = startsOf(repository, path)
   return calls.find(
     (call) =>
-      call.block === 0 &&
+      (call.block === 0 || isAtStart(file, call, starts)) &&
       !(language !== 'python' && call.use !== 'awaited') &&
       reaches(repository, program, path, call, HOPS_MAX),
   )
+}
+
+/** QM16. */
+function startsOf(repository: Repository, path: string): ReadonlySet<number> {
+  return new Set(
+    entriesOf(repository).flatMap(({ kind, handler }) =>
+      kind === 'startup' && handler?.file === path && path.endsWith('.py') ? [handler.block] : [],
+    ),
+  )
+}
+
+function isAtStart({ facts, functionOf }: IndexedFile, call: Call, starts: ReadonlySet<number>): boolean {
+  const fn = functionOf(call.block)
+  if (!starts.has(fn)) return false
+  const isTried = enclosing(facts, call.block, ['try', 'loop', 'handler', 'branch', 'otherwise']) !== -1
+  const yields = facts.exits.filter((exit) => exit.kind === 'yield' && functionOf(exit.block) === fn)
+  return !isTried && yields.every(({ line }) => call.line < line)
 }
 
 function reaches(repository: Repository, program: Program, path: string, call: Call, hops: number): boolean {
@@ -109,7 +130,7 @@ function reaches(repository: Repository, program: Program, path: string, call: C
 }
 
 function isOutward(repository: Repository, path: string, call: Call): boolean {
-  if (REACHES.test(call.callee.text)) return true
+  if (REACHES.test(call.callee.text)) return !/\bsqlite[+\w]*:\/\//i.test(repository.files.read(path) ?? '')
   const outbound = outboundOf(repository).at({ file: path, call })
   return outbound !== undefined && outbound.client?.site.call !== call
 }
@@ -121,9 +142,9 @@ function discovery(project: ComposeProject, service: ComposeService, path: strin
     symbol: service.name,
     component: service.name,
     symptom: `${service.name} stays down when what it needs was not there at the moment of its start.`,
-    rootCause: `The call is made once while the module is loaded, and ${service.name} has no restart policy.`,
+    rootCause: `The call is made once as it starts, and ${service.name} has no restart policy.`,
     evidence: [
-      seenAt(path, call, 'It needs its dependency while the module is loaded, and tries once.'),
+      seenAt(path, call, 'It needs its dependency as it starts, and tries once.'),
       { provenance: 'config', loc: service.loc, what: `${service.name} is not restarted (${project.file}).` },
     ],
   }

@@ -31,6 +31,20 @@ test.each([
     ts("import { NestFactory } from '@nestjs/core'\nconst app = await NestFactory.create(M)\nawait app.listen(80)\n"),
     ['strong src/main.ts:3'],
   ],
+  [
+    'a microservice of nest without its hooks',
+    ts(
+      "import { NestFactory } from '@nestjs/core'\nconst app = await NestFactory.createMicroservice(M, {})\nawait app.listen()\n",
+    ),
+    ['strong src/main.ts:3'],
+  ],
+  [
+    'a microservice of nest with its hooks',
+    ts(
+      "import { NestFactory } from '@nestjs/core'\nconst app = await NestFactory.createMicroservice(M, {})\napp.enableShutdownHooks()\nawait app.listen()\n",
+    ),
+    [],
+  ],
   ['only SIGINT', ts(`${EXPRESS}app.listen(80)\nprocess.on('SIGINT', stop)\n`), ['strong src/main.ts:3']],
   [
     'grpc in Python',
@@ -182,8 +196,31 @@ test.each([
     START('init()\n', '', { 'app/db.py': '@retry(stop=5)\ndef init():\n    Base.metadata.create_all(bind=engine)\n' }),
     [],
   ],
+  [
+    'a file that is there',
+    START('init()\n', '', {
+      'app/db.py': 'engine = create_engine("sqlite:///x.db")\ndef init():\n    Base.metadata.create_all(bind=engine)\n',
+    }),
+    [],
+  ],
   ['nothing that reaches out', START('init()\n', '', { 'app/db.py': 'def init():\n    tables.clear()\n' }), []],
 ])('LF5: a start that needs its dependency: %s', (_name, texts, expected) => {
+  expect(found('fatal-on-start', texts)).toEqual(expected)
+})
+
+const HOOK = '@app.on_event("startup")\ndef up():\n'
+const LIFESPAN = (before: string, after: string): Record<string, string> => ({
+  ...START(''),
+  'app/main.py': `from fastapi import FastAPI\nfrom app.db import init\nasync def life(app):\n    ${before}\n    yield\n    ${after}\napp = FastAPI(lifespan=life)\n`,
+})
+
+test.each<[string, Record<string, string>, readonly string[]]>([
+  ['a hook', START(`${HOOK}    init()\n`), ['strong app/main.py:6']],
+  ['a hook that tries', START(`${HOOK}    try:\n        init()\n    except Exception:\n        log()\n`), []],
+  ['a hook of the end', START(`${HOOK.replace('startup', 'shutdown')}    init()\n`), []],
+  ['a lifespan', LIFESPAN('init()', 'pass'), ['strong app/main.py:4']],
+  ['the end of a lifespan', LIFESPAN('pass', 'init()'), []],
+])('QM16: %s', (_name, texts, expected) => {
   expect(found('fatal-on-start', texts)).toEqual(expected)
 })
 

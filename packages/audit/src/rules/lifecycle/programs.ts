@@ -1,4 +1,5 @@
 // Programs: what is loaded together with a file, by its imports and by what imports it; and whether any of it hears the signal that ends a process.
+//   QJ4. What is required in the middle of an expression is loaded like what is imported.
 
 import type { FileFacts, Value } from '../../facts/facts.ts'
 import { type Program, programOf } from '../../program/index.ts'
@@ -78,9 +79,23 @@ function loadedWith(repository: Repository, program: Program, file: string): Rea
 }
 
 function importedBy({ facts }: Repository, program: Program, path: string): readonly string[] {
-  return (facts.get(path)?.imports ?? []).flatMap(({ module, imported, isTypeOnly }) =>
-    isTypeOnly ? [] : modulesOf(program, path, module, imported),
+  const own = facts.get(path)
+  return own === undefined
+    ? []
+    : loadedBy(own).flatMap(({ module, imported }) => modulesOf(program, path, module, imported))
+}
+
+interface Loaded {
+  readonly module: string
+  readonly imported: string
+}
+
+/** QJ4. Also what is loaded without a name of its own: `{ shutdown: require('./shutdown') }`, `require('./bot')`. */
+function loadedBy({ imports, calls }: FileFacts): readonly Loaded[] {
+  const required = calls.flatMap(({ callee, args: [module] }) =>
+    callee.text === 'require' && module?.kind === 'string' ? [{ module: module.value, imported: '*' }] : [],
   )
+  return [...imports.filter(({ isTypeOnly }) => !isTypeOnly), ...required]
 }
 
 function reach(from: readonly string[], next: (path: string) => readonly string[]): ReadonlySet<string> {
@@ -98,9 +113,8 @@ function importersOf(repository: Repository, program: Program): ReadonlyMap<stri
   const kept = IMPORTERS.get(repository)
   if (kept !== undefined) return kept
   const found = new Map<string, string[]>()
-  for (const [path, { imports }] of repository.facts)
-    for (const { module, imported, isTypeOnly } of imports) {
-      if (isTypeOnly) continue
+  for (const [path, facts] of repository.facts)
+    for (const { module, imported } of loadedBy(facts)) {
       for (const target of modulesOf(program, path, module, imported)) {
         const list = found.get(target)
         if (list === undefined) found.set(target, [path])

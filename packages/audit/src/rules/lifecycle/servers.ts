@@ -1,7 +1,9 @@
 // Servers of the source: what listens, and what a name means that a server is closed by. Only what is created by a framework that is known here counts.
+//   QJ5. A server that a function of the repository makes and returns is one.
 
 import type { Call, FileFacts, Path } from '../../facts/facts.ts'
 import type { CallSite, Program } from '../../program/index.ts'
+import { originOf } from '../promises/origins.ts'
 import { lastName } from '../queries.ts'
 
 /** node: `close` takes a callback and returns nothing to wait for. promise: it returns one. wsgi: Python, a loop that blocks. */
@@ -41,7 +43,8 @@ export function* listensOf(program: Program, facts: FileFacts): Iterable<Listeni
     if (language === 'python' ? !BLOCKING.test(name) : name !== 'listen') continue
     const kind = kindOfServer(program, { file, call })
     if (kind === undefined || (language === 'python') !== (kind === 'python')) continue
-    if (!isForMoments(call)) yield { file, call, kind }
+    // A microservice of Nest listens to its broker and names no port.
+    if (kind === 'nest' || !isForMoments(call)) yield { file, call, kind }
   }
 }
 
@@ -75,15 +78,23 @@ function kindOfMade(program: Program, { file, call }: CallSite, hops = 0): Serve
   const found = MAKERS.find(([module, name]) => isOf(callee, module, name))
   if (found !== undefined) return found[2]
   if (hops >= HOPS_MAX) return undefined
-  // `require('http').createServer(…)`.
+  // `require('http').createServer(…)`, `require('fastify')()`.
   const before = program.file(file)?.facts.calls[call.on]
   const [required] = before?.args ?? []
   if (before?.callee.text === 'require' && required?.kind === 'string') {
-    const path = { text: lastName(callee), isOwn: false, root: `import:${required.value}` }
+    const last = lastName(callee)
+    const path = { text: last === '()' ? 'default' : last, isOwn: false, root: `import:${required.value}` }
     return MAKERS.find(([module, name]) => isOf(path, module, name))?.[2]
   }
   // `const server = app.listen(…)`.
-  return lastName(callee) === 'listen' ? kindOfServer(program, { file, call }) : undefined
+  if (lastName(callee) === 'listen') return kindOfServer(program, { file, call })
+  return kindOfReturned(program, { file, call }, hops)
+}
+
+/** QJ5. `const server = startServer(app)`: what a function of the repository makes and returns. */
+function kindOfReturned(program: Program, site: CallSite, hops: number): ServerKind | undefined {
+  const origin = originOf(program, site)
+  return origin.call === site.call ? undefined : kindOfMade(program, origin, hops + 1)
 }
 
 /** Is it this name of this module, whether it was imported by name or with all of it? */

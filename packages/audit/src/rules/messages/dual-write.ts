@@ -1,6 +1,7 @@
 // Two systems written one after the other, with nothing that makes them agree: the database commits, then a message is published. A crash in between, or a broker that
 // is away, leaves one without the other. For review: some messages may be lost.
 //   MF12. Silent where the repository has an outbox, and where what is published is told to a log or a cache only.
+//   QJ28. A job that is put into a queue of Bull, in the file that makes the queue, is a message.
 //   MF14. The write, the sending, or both may be one call away.
 
 import type { Call } from '../../facts/facts.ts'
@@ -11,11 +12,12 @@ import { outboundOf } from '../../system/outbound.ts'
 import { GUARANTEES } from '../guarantees.ts'
 import { callsOf, seenAt } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
+import { documentWrites } from './documents.ts'
 
 const DATABASES = new Set(['postgres', 'mysql', 'mongodb'])
 /** By its name: of what messages are sent with, too many are made elsewhere and handed in. */
 const SENDING =
-  /(?:producer|publisher|broker|kafka\w*|rabbit\w*|amqp\w*|event_?bus|message_?bus|pub_?sub|channel)\.(?:send|publish|produce|emit|send_?to_?queue|send_and_wait|basic_publish)$|_task\.(?:delay|apply_async)$|(?:^|\.)send_task$/i
+  /(?:producer|publisher|broker|kafka\w*|rabbit\w*|amqp\w*|event_?bus|message_?bus|pub_?sub|channel\d*)\.(?:send|publish|produce|emit|send_?to_?queue|send_and_wait|basic_publish)$|_task\.(?:delay|apply_async)$|(?:^|\.)send_task$|\.send_message$|queue\.add(?:bulk)?$/i
 /** Sessions of SQLAlchemy and connections of the DB API. */
 const COMMITTING = /(?:^|[._])(?:db|session|sess|conn|connection|uow|unit_of_work)\.commit$/i
 const PLACES_MAX = 12
@@ -84,15 +86,13 @@ function* sentBehindWrites(repository: Repository, program: Program): Iterable<S
   }
   const senders = new Map<string, BlockRef>()
   const seen = new Set<Call>()
-  for (const path of program.files) {
+  for (const { file: path, call } of program.callsLike(SENDING)) {
     const file = program.file(path)
-    for (const call of file?.facts.calls ?? []) {
-      if (file === undefined || !isSending(call)) continue
-      const written = behind(file, call)
-      const fn = file.functionOf(call.block)
-      if (written !== undefined) yield { file: path, call, behind: written }
-      else if (fn !== -1) senders.set(keyOf(path, fn), { file: path, block: fn })
-    }
+    if (file === undefined || !isSending(file, call)) continue
+    const written = behind(file, call)
+    const fn = file.functionOf(call.block)
+    if (written !== undefined) yield { file: path, call, behind: written }
+    else if (fn !== -1) senders.set(keyOf(path, fn), { file: path, block: fn })
   }
   for (const sender of senders.values())
     for (const { file: path, call } of program.callers(sender)) {
@@ -112,19 +112,23 @@ function writesOf(repository: Repository, program: Program): ReadonlyMap<string,
   const writes = new Map<string, Call>()
   const add = (path: string, call: Call): void => {
     const fn = program.file(path)?.functionOf(call.block) ?? -1
-    if (fn !== -1 && !writes.has(keyOf(path, fn))) writes.set(keyOf(path, fn), call)
+    const first = writes.get(keyOf(path, fn))
+    if (fn !== -1 && (first === undefined || call.line < first.line)) writes.set(keyOf(path, fn), call)
   }
   for (const { kind, effect, site } of outboundOf(repository).calls)
     if (DATABASES.has(kind) && effect === 'write') add(site.file, site.call)
   for (const { file, call } of callsOf(program, ['commit'])) if (COMMITTING.test(call.callee.text)) add(file, call)
+  for (const { file, call } of documentWrites(program)) add(file, call)
   return writes
 }
 
-/** Producers by their name, tasks that are put into a queue, and SQS of boto3. */
-function isSending({ callee, named }: Call): boolean {
-  return (
-    SENDING.test(callee.text) || (/\.send_message$/.test(callee.text) && named.some(([name]) => name === 'QueueUrl'))
-  )
+const QUEUES = /^(?:bull|bullmq|bee-queue|@nestjs\/bull(?:mq)?)$/
+
+/** Of what is named for it: `send_message` only that of SQS, `queue.add` only that of Bull (QJ28). */
+function isSending({ facts }: IndexedFile, { callee, named, args }: Call): boolean {
+  if (/queue\.add(?:bulk)?$/i.test(callee.text))
+    return args[0]?.kind !== 'function' && facts.imports.some(({ module }) => QUEUES.test(module))
+  return !/\.send_message$/i.test(callee.text) || named.some(([name]) => name === 'QueueUrl')
 }
 
 function hasOutbox({ facts: all }: Repository): boolean {

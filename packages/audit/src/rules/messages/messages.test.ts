@@ -257,6 +257,25 @@ ${more}`,
     expect(foundIn(dualWrite, { 'src/a.py': text })).toEqual(expected)
   })
 
+  test.each([
+    ['await Order.create(order)', ['review 3']],
+    ['const found = await Order.findById(id); found.done = true; await found.save()', ['review 3']],
+    ['const made = new Order({ id }); await made.save()', ['review 3']],
+    ['await context.save()', []],
+    ['await Object.create(order)', []],
+  ])('QJ27: %j before a message has %j', (write, expected) => {
+    const text = `async function order(channel, id, order) {\n  ${write}\n  channel.sendToQueue('a', id)\n}`
+    expect(foundIn(dualWrite, { 'src/a.js': text })).toEqual(expected)
+  })
+
+  it('QJ28: a job of Bull is a message, work of another queue is none', () => {
+    const text = (module: string, job = '{ id }'): string =>
+      `const Queue = require('${module}')\nconst queue = new Queue('a')\nasync function order(id) {\n  await Order.create({ id })\n  await queue.add(${job})\n}`
+    expect(foundIn(dualWrite, { 'src/a.js': text('bull') })).toEqual(['review 5'])
+    expect(foundIn(dualWrite, { 'src/a.js': text('p-queue') })).toEqual([])
+    expect(foundIn(dualWrite, { 'src/a.js': text('bull', '() => 1') })).toEqual([])
+  })
+
   it('MF13: a client that connects again is for review where it asks for nothing', () => {
     const client = (open: string): readonly string[] =>
       foundIn(wsReconnectNoResync, {

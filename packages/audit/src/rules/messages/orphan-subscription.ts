@@ -5,11 +5,12 @@
 //   OS7. A webhook is for review, where it is registered by traffic with a system outside and no call of the program takes a webhook away.
 
 import type { Call, FileFacts } from '../../facts/facts.ts'
+import { programOf } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { outboundOf } from '../../system/outbound.ts'
 import { trafficOf } from '../../system/traffic.ts'
 import { isByHandFile } from '../deadlines/surroundings.ts'
-import { lastName, seenAt, symbolOf } from '../queries.ts'
+import { callsOf, lastName, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 
 const SUBSCRIBES = /^(?:p|s)?subscribe$|^pSubscribe$|^sSubscribe$/
@@ -43,19 +44,16 @@ export const orphanSubscription: Rule = {
   },
   *run(repository: Repository): Iterable<Discovery> {
     const taken = { redis: takesAny(repository, 'redis'), kafka: takesAny(repository, 'kafka') }
-    for (const facts of repository.facts.values()) {
-      if (isByHandFile(repository, facts)) continue
-      for (const call of facts.calls) {
-        const kind = SUBSCRIBES.test(lastName(call.callee)) ? subscribed(repository, facts, call) : undefined
-        if (kind === undefined) continue
-        const found =
-          !taken[kind] && !isHandled(call)
-            ? unheard(facts, call)
-            : kind === 'redis'
-              ? unended(repository, facts, call)
-              : undefined
-        if (found !== undefined) yield found
-      }
+    for (const { facts, call } of callsOf(programOf(repository.facts), SUBSCRIBES)) {
+      const kind = isByHandFile(repository, facts) ? undefined : subscribed(repository, facts, call)
+      if (kind === undefined) continue
+      const found =
+        !taken[kind] && !isHandled(call)
+          ? unheard(facts, call)
+          : kind === 'redis'
+            ? unended(repository, facts, call)
+            : undefined
+      if (found !== undefined) yield found
     }
     yield* webhooks(repository)
   },
@@ -80,14 +78,16 @@ function isHandled({ args, named, hasSpread, use }: Call): boolean {
 }
 
 function takesAny({ facts }: Repository, kind: 'redis' | 'kafka'): boolean {
-  for (const { calls } of facts.values())
-    for (const { callee, args } of calls) {
-      const name = lastName(callee)
-      const [first] = args
-      if (LISTENS.test(name) && (first?.kind !== 'string' || MESSAGES.test(first.value))) return true
-      if (callee.text.includes('.') && TAKES[kind].test(name)) return true
-    }
-  return false
+  const program = programOf(facts)
+  return (
+    callsOf(program, LISTENS).some(
+      ({
+        call: {
+          args: [first],
+        },
+      }) => first?.kind !== 'string' || MESSAGES.test(first.value),
+    ) || callsOf(program, TAKES[kind]).some(({ call }) => call.callee.text.includes('.'))
+  )
 }
 
 function unheard(facts: FileFacts, call: Call): Discovery {
@@ -121,7 +121,7 @@ function unended(repository: Repository, facts: FileFacts, call: Call): Discover
 }
 
 const REGISTERS =
-  /^(?:createWebhook|create_webhook|webhookEndpoints\.create|WebhookEndpoint\.create|create_hook|webhooks\.create)$/
+  /(?:^|\.)(?:createWebhook|create_webhook|webhookEndpoints\.create|WebhookEndpoint\.create|create_hook|webhooks\.create)$/
 const HOOKS = /(?:^|[./])(?:webhooks?|webhook_?endpoints?|hooks)(?:$|[./(])/i
 const ABROAD = /^https:\/\/(?!localhost|127\.|[\w-]+(?::|\/))/
 const REMOVES =
@@ -132,18 +132,18 @@ function* webhooks(repository: Repository): Iterable<Discovery> {
   const outbound = outboundOf(repository)
   const traffic = trafficOf(repository)
   const registered: { readonly facts: FileFacts; readonly call: Call }[] = []
-  for (const facts of repository.facts.values())
-    for (const call of facts.calls) {
-      const name = call.callee.text
-      if (REMOVES.test(name)) return
-      const found = outbound.at({ file: facts.file, call })
-      if (found?.kind === 'http' && HOOKS.test(addressOf(call))) {
-        const verb = lastName(call.callee)
-        if (/^delete$|^del$/.test(verb) || isDelete(call)) return
-        if (verb === 'post' && ABROAD.test(addressOf(call))) registered.push({ facts, call })
-      } else if (REGISTERS.test(name.split('.').slice(-2).join('.')) && isOfLibrary(facts, call))
-        registered.push({ facts, call })
-    }
+  const program = programOf(repository.facts)
+  if (program.callsLike(REMOVES).length > 0) return
+  for (const { kind, site } of outbound.calls) {
+    const { file, call } = site
+    const facts = kind === 'http' && HOOKS.test(addressOf(call)) ? repository.facts.get(file) : undefined
+    if (facts === undefined) continue
+    const verb = lastName(call.callee)
+    if (/^delete$|^del$/.test(verb) || isDelete(call)) return
+    if (verb === 'post' && ABROAD.test(addressOf(call))) registered.push({ facts, call })
+  }
+  for (const { facts, call } of program.callsLike(REGISTERS))
+    if (isOfLibrary(facts, call)) registered.push({ facts, call })
   const made = registered.filter(({ facts, call }) => {
     const block = traffic.program.file(facts.file)?.functionOf(call.block) ?? -1
     return block !== -1 && !isByHandFile(repository, facts) && traffic.runs({ file: facts.file, block }, 'traffic')

@@ -2,12 +2,13 @@
 //   MF5. Found where the expiry is the delay and what is stored is the message; silent for marks (`'1'`, true), and where the repository listens to expired keys.
 
 import type { Call, Value } from '../../facts/facts.ts'
+import { type Program, programOf } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { GUARANTEES } from '../guarantees.ts'
-import { lastName, optionOf, seenAt, symbolOf } from '../queries.ts'
+import { callsOf, lastName, optionOf, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 
-const SETTING = /\.(?:set|setex|psetex)$/i
+const SETTING = /^(?:set|setex|psetex)$/i
 const DELAY = /delay|backoff|retry_?(?:in|after|at)|wait/i
 const RETRY = /retr(?:y|ies)|delayed|schedul|postpone|requeue/i
 const MARK = /lock|cooldown|throttle|limit|seen|flag|mark|attempts|count/i
@@ -30,30 +31,35 @@ export const retryTtlLoss: Rule = {
     sources: ['Redis documentation: SET, EX; sorted sets as delayed queues'],
   },
   *run({ facts: all }: Repository): Iterable<Discovery> {
-    for (const facts of all.values())
-      for (const call of facts.calls) {
-        const ttl = expiryOf(call)
-        if (ttl === undefined || !DELAY.test(namesIn(ttl))) continue
-        const about = `${symbolOf(facts, call.block)} ${JSON.stringify(call.args[0] ?? '')}`
-        const value = storedBy(call)
-        const isMessage =
-          value !== undefined && value.kind !== 'string' && value.kind !== 'number' && value.kind !== 'boolean'
-        if (!RETRY.test(about) || MARK.test(JSON.stringify(call.args[0] ?? '')) || !isMessage || listensToExpired(all))
-          continue
-        yield {
-          tier: 'strong',
-          evidence: [seenAt(facts.file, call, 'stored with its delay as its time to live')],
-          symbol: symbolOf(facts, call.block),
-          symptom: 'A message that fails once is not tried again: it is gone when its turn comes.',
-          rootCause: 'The time to live of the copy is the delay after which it is to be taken up.',
-        }
+    const program = programOf(all)
+    for (const { facts, call } of callsOf(program, SETTING)) {
+      const ttl = expiryOf(call)
+      if (ttl === undefined || !DELAY.test(namesIn(ttl))) continue
+      const about = `${symbolOf(facts, call.block)} ${JSON.stringify(call.args[0] ?? '')}`
+      const value = storedBy(call)
+      const isMessage =
+        value !== undefined && value.kind !== 'string' && value.kind !== 'number' && value.kind !== 'boolean'
+      if (
+        !RETRY.test(about) ||
+        MARK.test(JSON.stringify(call.args[0] ?? '')) ||
+        !isMessage ||
+        listensToExpired(program)
+      )
+        continue
+      yield {
+        tier: 'strong',
+        evidence: [seenAt(facts.file, call, 'stored with its delay as its time to live')],
+        symbol: symbolOf(facts, call.block),
+        symptom: 'A message that fails once is not tried again: it is gone when its turn comes.',
+        rootCause: 'The time to live of the copy is the delay after which it is to be taken up.',
       }
+    }
   },
 }
 
 /** `set(k, v, ex=…)`, `setex(k, s, v)`, `set(k, v, 'EX', s)`, `set(k, v, { EX: s })`. */
 function expiryOf(call: Call): Value | undefined {
-  if (!SETTING.test(call.callee.text)) return undefined
+  if (!call.callee.text.includes('.')) return undefined
   const name = lastName(call.callee).toLowerCase()
   if (name === 'setex' || name === 'psetex') return call.args[1]
   if (name !== 'set') return undefined
@@ -75,9 +81,8 @@ function namesIn(value: Value): string {
   return value.kind === 'operation' ? `${namesIn(value.left)} ${namesIn(value.right)}` : ''
 }
 
-function listensToExpired(all: Repository['facts']): boolean {
-  for (const { calls } of all.values())
-    for (const { callee, args } of calls)
-      if (/subscribe$/i.test(callee.text) && /__key(?:event|space)/.test(JSON.stringify(args))) return true
-  return false
+const SUBSCRIBES = /subscribe$/i
+
+function listensToExpired(program: Program): boolean {
+  return callsOf(program, SUBSCRIBES).some(({ call }) => /__key(?:event|space)/.test(JSON.stringify(call.args)))
 }

@@ -4,12 +4,12 @@
 import type { Call, Value } from '../../facts/facts.ts'
 import { type Program, programOf } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
-import { constantOf, lastName, optionOf, seenAt, symbolOf } from '../queries.ts'
+import { callsOf, constantOf, lastName, optionOf, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 
 const LASTING = /saga|workflow|checkpoint|orchestrat|state_?machine/i
 const PASSING = /cache|lock|idempot|dedup|rate|throttle|session|token|progress|status_?cache|metrics|heartbeat/i
-const SETTING = /\.(?:set|setex|psetex)$/i
+const SETTING = /^(?:set|setex|psetex)$/i
 const SECONDS_MAX = 24 * 60 * 60
 
 export const stateTtl: Rule = {
@@ -30,29 +30,28 @@ export const stateTtl: Rule = {
   },
   *run({ facts: all }: Repository): Iterable<Discovery> {
     const program = programOf(all)
-    for (const facts of all.values())
-      for (const call of facts.calls) {
-        const seconds = secondsOf(program, facts.file, call)
-        if (seconds === undefined || seconds <= 0 || seconds > SECONDS_MAX) continue
-        const fn = symbolOf(facts, call.block)
-        const key = JSON.stringify(call.args[0] ?? '')
-        const isLasting = LASTING.test(key) || (LASTING.test(fn) && /persist|save|store|checkpoint/i.test(fn))
-        if (!isLasting || PASSING.test(key) || PASSING.test(fn.slice(fn.lastIndexOf('.') + 1))) continue
-        yield {
-          tier: 'strong',
-          evidence: [
-            { ...seenAt(facts.file, call, 'state of unfinished work, with an expiry'), value: seconds, unit: 's' },
-          ],
-          symbol: fn,
-          symptom: 'Work that takes longer is forgotten in the middle: neither finished nor undone.',
-          rootCause: 'The state expires after a fixed time, whether the work is finished or not.',
-        }
+    for (const { facts, call } of callsOf(program, SETTING)) {
+      const seconds = secondsOf(program, facts.file, call)
+      if (seconds === undefined || seconds <= 0 || seconds > SECONDS_MAX) continue
+      const fn = symbolOf(facts, call.block)
+      const key = JSON.stringify(call.args[0] ?? '')
+      const isLasting = LASTING.test(key) || (LASTING.test(fn) && /persist|save|store|checkpoint/i.test(fn))
+      if (!isLasting || PASSING.test(key) || PASSING.test(fn.slice(fn.lastIndexOf('.') + 1))) continue
+      yield {
+        tier: 'strong',
+        evidence: [
+          { ...seenAt(facts.file, call, 'state of unfinished work, with an expiry'), value: seconds, unit: 's' },
+        ],
+        symbol: fn,
+        symptom: 'Work that takes longer is forgotten in the middle: neither finished nor undone.',
+        rootCause: 'The state expires after a fixed time, whether the work is finished or not.',
       }
+    }
   },
 }
 
 function secondsOf(program: Program, file: string, call: Call): number | undefined {
-  if (!SETTING.test(call.callee.text)) return undefined
+  if (!call.callee.text.includes('.')) return undefined
   const name = lastName(call.callee).toLowerCase()
   const number = (value: Value | undefined): number | undefined => {
     const known = value === undefined ? undefined : constantOf(program, file, value)

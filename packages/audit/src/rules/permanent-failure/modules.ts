@@ -2,6 +2,7 @@
 
 import type { Block, Call } from '../../facts/facts.ts'
 import type { IndexedFile } from '../../program/index.ts'
+import { isPage } from '../places.ts'
 import type { Discovery } from '../rule.ts'
 import { heldBy, type Refusal, refusals } from './guards.ts'
 
@@ -66,7 +67,8 @@ function discovery(
 ): Discovery {
   const names = [...new Set(guards.map(({ name }) => name))]
   return {
-    tier: 'strong',
+    // A page is loaded anew.
+    tier: isPage(file.facts) ? 'review' : 'strong',
     symbol: names[0] ?? '',
     symptom: `If it fails once, when the module is loaded, everything that needs ${names[0]} is refused until the process is restarted.`,
     rootCause: `${names.join(', ')} ${names.length === 1 ? 'is' : 'are'} set in this attempt and nowhere else; its handler goes on without.`,

@@ -272,6 +272,8 @@ export function evaluate(rule) {
     expect(found({ 'a.ts': `${module('console.error(error)')}export function again() { enforce = load() }` })).toEqual(
       [],
     )
+    const page = `import { getMessaging } from 'firebase/messaging'\n${module('console.error(error)')}`
+    expect(found({ 'a.ts': page })).toEqual(['review 6'])
     const client =
       'client = None\ntry:\n    client = dial("x")\nexcept OSError:\n    log("down")\n\ndef get(key):\n    if client is None:\n        return None\n    return client.get(key)\n'
     expect(python(client)).toEqual(['strong 4'])
@@ -359,5 +361,33 @@ describe('clients that end', () => {
     const { facts } = repositoryOf(texts)
     const [discovery] = [...permanentFailureState.run({ facts } as never)]
     expect(discovery?.evidence.map(({ loc }) => `${loc?.file}:${loc?.line}`)).toEqual(['a.ts:2', 'b.ts:2'])
+  })
+})
+
+describe('QL21: loops in the background', () => {
+  const hub = (body: string, more = ''): string =>
+    `import asyncio\nclass Hub:\n    async def start(self):\n        self.task = asyncio.create_task(self._run())${more}\n    async def _run(self):\n${body.replace(/^/gm, '        ')}\n`
+  const logs = '\nexcept Exception as e:\n    logger.error(f"ended: {e}")'
+  const listens = 'try:\n    async for message in self.feed.listen():\n        self.take(message)'
+  it.each([
+    ['a connection that is listened to', hub(listens + logs), ['strong 9']],
+    ['what comes before it', hub(`try:\n    await self.open()\n    while True:\n        tick()${logs}`), ['strong 10']],
+    ['what is within it', hub(`try:\n    while True:\n        await self.work()${logs}`), ['strong 9']],
+    [
+      'handled within',
+      hub(
+        `try:\n    while True:\n        try:\n            await self.work()\n        except Exception as e:\n            logger.error(e)${logs}`,
+      ),
+      [],
+    ],
+    ['around which it begins anew', hub(`while True:\n    ${(listens + logs).replace(/\n/g, '\n    ')}`), []],
+    ['which throws on', hub(`${listens}${logs}\n    raise`), []],
+    ['that is started again', hub(`${listens}${logs}\n    self.restart()`), []],
+    ['whose end is watched', hub(listens + logs, '\n        self.task.add_done_callback(self.ended)'), []],
+    ['of one connection', hub(listens + logs).replace('def start(self)', 'def start(self, websocket)'), []],
+    ['started by what runs often', hub(listens + logs).replace('def start(self)', 'def watch(self)'), []],
+    ['that is waited for', hub(listens + logs).replace('asyncio.create_task(self._run())', 'await self._run()'), []],
+  ])('%s', (_name, source, expected) => {
+    expect(python(source)).toEqual(expected)
   })
 })

@@ -1,5 +1,6 @@
 // States that a failure leads into and that nothing leads out of while the process lives: a flag that an error path sets and that refuses everything from then on, a
-// breaker without a way to half-open, a strategy that stops reconnecting, work that is given up with nowhere to go.
+// breaker without a way to half-open, a strategy that stops reconnecting, work that is given up with nowhere to go, a loop
+// in the background that ends.
 //   JN3. A state is found only where an error sets it, something refuses by it, and no write back is reached outside of start-up; a write back by a loop that
 //        waits, a callback, a clock, or a request keeps it silent.
 
@@ -11,6 +12,7 @@ import type { Discovery, Rule } from '../rule.ts'
 import { stuckBusy } from './busy.ts'
 import { stuckEntities } from './entities.ts'
 import { stuckFlags } from './flags.ts'
+import { endedListeners } from './listeners.ts'
 import { stuckModules } from './modules.ts'
 import { endedStrategies } from './strategies.ts'
 
@@ -41,6 +43,7 @@ export const permanentFailureState: Rule = {
       yield* stuckEntities(program, path, file)
       yield* endedStrategies(program, path, file)
       yield* stuckModules(path, file)
+      yield* endedListeners(program, path, file)
     }
   },
 }

@@ -43,7 +43,18 @@ const MADE: Table = {
     'https://nodejs.org/api/http.html#httprequesturl-options-callback',
   ],
   https: [/^(request|get)$/, 'the connection is refused or reset', 'https://nodejs.org/api/https.html'],
-  mqtt: [/^connect(Async)?$/, 'the broker refuses the connection', 'https://github.com/mqttjs/MQTT.js#event-error'],
+  // It listens itself.
+  mqtt: [/^connect(Async)?$/, undefined, 'https://github.com/mqttjs/MQTT.js#event-error'],
+  mysql2: [
+    /^createConnection$/,
+    'the connection to the database breaks',
+    'https://sidorares.github.io/node-mysql2/docs',
+  ],
+  mysql: [
+    /^createConnection$/,
+    'the connection to the database breaks',
+    'https://github.com/mysqljs/mysql#error-handling',
+  ],
   amqplib: [
     /^connect$/,
     'the connection to the broker breaks',
@@ -62,6 +73,11 @@ const MADE: Table = {
   'socket.io-client': [/^(\*|io|connect)$/, undefined, 'https://socket.io'],
   child_process: [/^(spawn|fork|exec|execFile)$/, undefined, 'https://nodejs.org/api/child_process.html'],
   cluster: [/^\*$/, undefined, 'https://nodejs.org/api/cluster.html'],
+  'node-telegram-bot-api': [/^\*$/, undefined, 'https://github.com/yagop/node-telegram-bot-api/blob/master/doc/api.md'],
+  'discord.js': [/^Client$/, undefined, 'https://discord.js.org/docs/packages/discord.js/main/Client:Class'],
+  'whatsapp-web.js': [/^Client$/, undefined, 'https://docs.wwebjs.dev/Client.html'],
+  'tmi.js': [/^(client|Client)$/, undefined, 'https://github.com/tmijs/tmi.js'],
+  chokidar: [/^watch$/, undefined, 'https://github.com/paulmillr/chokidar'],
 }
 
 /** What a call makes; undefined: no emitter that is known. With its file, also by what was taken of a module there. */

@@ -2,15 +2,20 @@
 // that nobody holds. `void f()`, `.catch(…)` and `.then(a, b)` are decisions and silent, and so are functions whose own handlers let nothing through, the start
 // of a program at the top of its file (a failure ends it, as it should) and pages in a browser.
 //   PM1. Only a call of a function that is known to be asynchronous is found, and only one whose promise can come to reject.
+//   QJ3. Of libraries the calls over HTTP that answer with a promise, and what is sent by a bot; with a callback they say by it how they went.
+//   QK2. What only begins when it is awaited or subscribed to (queries of Prisma and Mongoose, `send` of Nest's clients, its HTTP) never runs where it is dropped.
 //   PM2. In Python a coroutine that is dropped is found whatever it does: it never runs. Decorated functions are silent: what they answer is not told.
 
 import type { Call, FileFacts } from '../../facts/facts.ts'
 import type { Evidence } from '../../model/evidence.ts'
 import { type BlockRef, type IndexedFile, type Program, programOf } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
+import { outboundOf } from '../../system/outbound.ts'
 import { isByHand, isPage } from '../places.ts'
 import { lastName, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
+import { emitterOf } from './emitters.ts'
+import { libraryPromise } from './library-promises.ts'
 import { calledFunction, functionAt, isAsync, rejectsAt } from './rejections.ts'
 
 const PLAIN = /^(staticmethod|classmethod|override|abstractmethod|abc\.abstractmethod|typing\.override)$/
@@ -41,17 +46,22 @@ export const floatingPromise: Rule = {
       if (file === undefined) continue
       for (const call of facts.calls)
         if (call.use === 'dropped')
-          yield* facts.language === 'python' ? ofPython(program, file, call) : ofTypeScript(program, file, call)
+          yield* facts.language === 'python' ? ofPython(program, file, call) : ofTypeScript(repository, file, call)
     }
   },
 }
 
-function* ofTypeScript(program: Program, { facts, functionOf }: IndexedFile, call: Call): Iterable<Discovery> {
+function* ofTypeScript(repository: Repository, file: IndexedFile, call: Call): Iterable<Discovery> {
+  const program = programOf(repository.facts)
+  const { facts, functionOf } = file
   const fn = functionOf(call.block)
   // What a generator yields stands there as if it were dropped.
   if (fn === -1 || call.isNew || isPage(facts) || isByHand(facts.file) || facts.blocks[fn]?.fn?.isGenerator === true)
     return
   const meant = calledFunction(program, { file: facts.file, call })
+  const promised = meant === undefined ? libraryPromise(program, file, call) : undefined
+  if (promised?.isLazy === true) yield neverBegun(facts, call, promised.library)
+  else if (meant === undefined) yield* ofLibrary(repository, program, file, call, promised?.library)
   if (meant === undefined || !isAsync(program, meant)) return
   const rejects = rejectsAt(program, meant)
   if (rejects === undefined) return
@@ -63,9 +73,65 @@ function* ofTypeScript(program: Program, { facts, functionOf }: IndexedFile, cal
     symptom: `A failure of ${name} ends the process as an unhandled rejection, and ${nameOf(facts, call.block)} has gone on without it.`,
     rootCause: `${nameOf(facts, call.block)} calls the asynchronous ${name} and drops its promise.`,
     evidence: [
-      seenAt(facts.file, call, `the promise of ${name} is dropped`),
-      seenAt(meant.file, { line: rejects.line, endLine: rejects.line }, `${name} can fail here`),
+      seenAt(facts.file, call, `the promise of ${name} is dropped; it can fail in ${meant.file}:${rejects.line}`),
     ],
+  }
+}
+
+const PROMISING = /^(?:axios|fetch|node-fetch|got|undici|ky|@nestjs\/axios)$/
+/** Of bots: what is sent, changed or answered. */
+const BOTS = /^(?:node-telegram-bot-api|whatsapp-web\.js)$/
+const SENDING = /^(?:send|edit|answer|delete|forward|copy|pin|reply|stop|start|set|ban|kick)[A-Z]?\w*$/
+
+/** QJ3. */
+function* ofLibrary(
+  repository: Repository,
+  program: Program,
+  { facts }: IndexedFile,
+  call: Call,
+  known: string | undefined,
+): Iterable<Discovery> {
+  if (call.args.some(({ kind }) => kind === 'function')) return
+  const name = lastName(call.callee)
+  const library = known ?? promisingLibrary(repository, program, facts, call)
+  if (library === undefined) return
+  yield {
+    tier: 'strong',
+    symbol: symbolOf(facts, call.block),
+    cause: `promises of ${library} dropped in ${facts.file}`,
+    symptom: `When ${name} of ${library} fails, nobody hears of it: an unhandled rejection, which ends the process.`,
+    rootCause: `${nameOf(facts, call.block)} drops the promise of ${name}.`,
+    evidence: [seenAt(facts.file, call, `the promise of ${name} is dropped`)],
+  }
+}
+
+function promisingLibrary(
+  repository: Repository,
+  program: Program,
+  { file }: FileFacts,
+  call: Call,
+): string | undefined {
+  const outbound = outboundOf(repository).at({ file, call })
+  if (outbound !== undefined) return PROMISING.test(outbound.library) ? outbound.library : undefined
+  const dot = call.callee.text.lastIndexOf('.')
+  if (dot <= 0 || !SENDING.test(lastName(call.callee))) return undefined
+  const made = program.created(file, { ...call.callee, text: call.callee.text.slice(0, dot) }, call.block)
+  const library = made === undefined ? undefined : emitterOf(made.call)?.library
+  return library !== undefined && BOTS.test(library) ? library : undefined
+}
+
+/** QK2. */
+function neverBegun(facts: FileFacts, call: Call, library: string): Discovery {
+  const name = lastName(call.callee)
+  return {
+    tier: 'strong',
+    severity: 'high',
+    symbol: symbolOf(facts, call.block),
+    cause: `${name} of ${library} that nobody waits for in ${facts.file}`,
+    title: 'Work is asked for and never begins',
+    symptom: `Nothing of ${name} happens when ${nameOf(facts, call.block)} calls it, and no error says so.`,
+    rootCause: `What ${name} of ${library} answers begins only when it is awaited or subscribed to, and it is dropped.`,
+    evidence: [seenAt(facts.file, call, `the answer of ${name} is dropped`)],
   }
 }
 

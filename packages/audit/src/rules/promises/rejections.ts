@@ -1,8 +1,10 @@
 // Which functions answer with a promise, and whether it can come to reject: what their handlers let through.
+//   QJ1. Text from elsewhere that is parsed outside of a handler rejects the promise of an asynchronous function.
 
-import type { Block, FileFacts } from '../../facts/facts.ts'
+import type { Block, Call, FileFacts } from '../../facts/facts.ts'
 import type { BlockRef, CallSite, Program } from '../../program/index.ts'
 import { contentsOf } from '../contents.ts'
+import { libraryPromise } from './library-promises.ts'
 
 /** The function that a call means, also one that is defined in a function around it. */
 export function calledFunction(program: Program, site: CallSite): BlockRef | undefined {
@@ -73,10 +75,31 @@ function findRejection(program: Program, ref: BlockRef, depth: number): Rejectio
   const call = calls.find(
     (each) =>
       (thrown === undefined || each.line < thrown.line) &&
-      mayReject(program, { file: ref.file, call: each }, depth) &&
+      (mayReject(program, { file: ref.file, call: each }, depth) || throwsOnBadText(facts, each)) &&
       !isCaught(facts, each.block, ref.block),
   )
   return call ?? thrown
+}
+
+/** QJ1. `JSON.parse(message.content)`: what comes from elsewhere may be no JSON; a copy of what was just written always is. */
+function throwsOnBadText(facts: FileFacts, { callee, args }: Call): boolean {
+  const [text] = args
+  const written = text?.kind === 'call' ? facts.calls[text.call]?.callee.text : undefined
+  return callee.text === 'JSON.parse' && text !== undefined && text.kind !== 'string' && written !== 'JSON.stringify'
+}
+
+/** The asynchronous function that a function is, or whose promise it hands on: `() => save(order)`. */
+export function promisedBy(program: Program, ref: BlockRef): BlockRef | undefined {
+  if (isAsync(program, ref)) return ref
+  const facts = program.file(ref.file)?.facts
+  const fn = facts?.blocks[ref.block]?.fn
+  if (facts === undefined || fn === undefined || fn.isGenerator) return undefined
+  for (const { kind, value } of contentsOf(facts, ref.block).exits) {
+    const call = kind === 'return' && value?.kind === 'call' ? facts.calls[value.call] : undefined
+    const meant = call === undefined ? undefined : calledFunction(program, { file: ref.file, call })
+    if (meant !== undefined && isAsync(program, meant)) return meant
+  }
+  return undefined
 }
 
 /** Waiting that only takes time, or that answers whatever happens. */
@@ -86,8 +109,22 @@ const HARMLESS = /(^|\.|_)(sleep|delay|wait|setTimeout|nextTick|allSettled|catch
 function isOnlyResolved(program: Program, { file, call }: CallSite): boolean {
   const [executor] = call.args
   if (!call.isNew || call.callee.text !== 'Promise' || executor?.kind !== 'function') return false
-  const fn = program.file(file)?.facts.blocks[executor.block]?.fn
-  return fn !== undefined && fn.params.length < 2 && !fn.isAsync
+  const facts = program.file(file)?.facts
+  const fn = facts?.blocks[executor.block]?.fn
+  if (facts === undefined || fn === undefined || fn.isAsync) return false
+  const [, reject] = fn.params
+  return reject === undefined || !isMentioned(facts, executor.block, reject)
+}
+
+/** Is a name called or handed on anywhere within a function? */
+function isMentioned(facts: FileFacts, fn: number, name: string): boolean {
+  return contentsOf(facts, fn).calls.some(
+    ({ callee, args }) =>
+      callee.text === name ||
+      args.some(
+        (arg) => (arg.kind === 'path' && arg.path.text === name) || arg.kind === 'object' || arg.kind === 'other',
+      ),
+  )
 }
 
 /** Of what is known of the repository only what lets something through; of anything else whatever is awaited. */
@@ -97,8 +134,17 @@ export function mayReject(program: Program, site: CallSite, depth = 0): boolean 
   if (isOnlyResolved(program, site)) return false
   const meant = depth < DEPTH_MAX ? calledFunction(program, site) : undefined
   const isKnown = meant !== undefined && isAsync(program, meant)
-  if (!isKnown) return use === 'awaited'
+  if (!isKnown) return use === 'awaited' || (meant === undefined && handsOn(program, site))
   return rejectsAt(program, meant, depth + 1) !== undefined
+}
+
+const RUNS = /(?:^|\.)(?:exec|execute|save|query|run)$/
+
+/** `return this.users.save(user)`: the promise of a library is handed on. */
+function handsOn(program: Program, { file: path, call }: CallSite): boolean {
+  const file = program.file(path)
+  if (file === undefined || call.isNew) return false
+  return RUNS.test(call.callee.text) || libraryPromise(program, file, call) !== undefined
 }
 
 /** Whether what is thrown in a block ends in a handler of the function that throws nothing itself. */

@@ -2,6 +2,8 @@
 // listened for anywhere in the files that can see the emitter counts; one that goes where it can't be followed is silent, and so are pages and what people start
 // by hand.
 //   PM5. Only what a library emits without a listener by itself, and that then ends the process, is found: ioredis and bullmq catch it, and are silent.
+//   QJ12. What a function only returns as it was made is followed to what calls it.
+//   QJ13. `duplicate()` of a client of node-redis makes one without listeners.
 //   PM6. A listener counts wherever the emitter's name is seen: in its file, in files that import it, and on each connection that a server hands out.
 
 import type { Call, FileFacts, Path } from '../../facts/facts.ts'
@@ -13,6 +15,7 @@ import { isByHand, isPage } from '../places.ts'
 import { lastName, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { type EmitterKind, emitterOf } from './emitters.ts'
+import { originOf } from './origins.ts'
 
 export const unhandledErrorEvent: Rule = {
   meta: {
@@ -38,7 +41,7 @@ export const unhandledErrorEvent: Rule = {
       const file = program.file(facts.file)
       if (file === undefined) continue
       for (const [index, call] of facts.calls.entries()) {
-        const kind = emitterOf(call, file)
+        const kind = emitterOf(call, file) ?? duplicated(program, file, call)
         if (kind?.fatal !== undefined && !isHeard(repository, file, index, kind)) yield unheard(facts, call, kind)
       }
       yield* connections(program, file)
@@ -58,6 +61,33 @@ function unheard(facts: FileFacts, call: Call, { library, fatal }: EmitterKind):
   }
 }
 
+/** QJ13. A client of node-redis made like another one has none of its listeners. */
+function duplicated(program: Program, { facts }: IndexedFile, call: Call): EmitterKind | undefined {
+  const { callee, block } = call
+  const dot = callee.text.lastIndexOf('.')
+  if (dot === -1 || lastName(callee) !== 'duplicate') return undefined
+  const made = program.created(facts.file, { ...callee, text: callee.text.slice(0, dot) }, block)
+  const origin = made === undefined ? undefined : originOf(program, made)
+  const kind = origin === undefined ? undefined : emitterOf(origin.call)
+  return kind?.library === 'redis' ? kind : undefined
+}
+
+/** QJ12. Whether what a function returns as it was made is listened to by each that calls it, or by nobody. */
+function isHeardByCallers(repository: Repository, file: IndexedFile, index: number, block: number): boolean {
+  const program = programOf(repository.facts)
+  const isReturned = file.facts.exits.some(({ kind, value }) => {
+    const inner = value?.kind === 'await' ? value.value : value
+    return kind === 'return' && inner?.kind === 'call' && inner.call === index
+  })
+  const fn = file.functionOf(block)
+  const callers = isReturned && fn !== -1 ? program.callers({ file: file.facts.file, block: fn }) : []
+  if (callers.length === 0) return true
+  return callers.some(({ file: path, call }) => {
+    const own = program.file(path)
+    return call.target === undefined || own === undefined || isNameHeard(repository, own, call.target, call.block)
+  })
+}
+
 /** Whether an emitter has a listener, or goes where it is not followed. */
 function isHeard(repository: Repository, file: IndexedFile, index: number, kind: EmitterKind): boolean {
   const { facts } = file
@@ -68,6 +98,8 @@ function isHeard(repository: Repository, file: IndexedFile, index: number, kind:
   const target = last.target ?? call.target
   if (target !== undefined) return isNameHeard(repository, file, target, call.block)
   // One that is handed on at once, to a call, an object or a caller, is listened to there, or not: nobody knows.
+  if (last === call && (last.use === 'returned' || last.use === 'awaited') && kind.library === 'amqplib')
+    return isHeardByCallers(repository, file, index, call.block)
   if (last.use !== 'dropped' && last.use !== 'awaited' && last.use !== 'chained') return true
   // What is chained to something else than calls (a field of it) is not followed; a request whose answer is ignored is.
   return !(kind.library === 'http' || kind.library === 'https')

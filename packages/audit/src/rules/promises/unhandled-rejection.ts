@@ -1,19 +1,24 @@
-// Asynchronous functions given to what drops their promise: listeners of emitters, timers, forEach, `new Promise(async …)`, and handlers of Express before
-// version 5. A failure in one rejects a promise that nobody holds; Node ends the process for it, and every request that is under way with it.
+// Asynchronous functions given to what drops their promise: listeners of emitters, consumers of amqplib, timers, forEach, `new Promise(async …)`, and handlers of
+// Express before version 5; also functions that hand on the promise of one. A failure in one rejects a promise that nobody holds; Node ends the process for it,
+// and every request that is under way with it.
 // Silent where the function's own handlers let nothing through, where the receiver is not known to be such an emitter, where express-async-errors is
 // there, and in pages.
 //   PM3. Only a function that can come to reject is found.
+//   QJ2. A name instead of the event's text, and a socket that is handed on to a function, are followed to the emitter.
+//   QK8. An emitter may also be what a class extends, and a listener a method of its own.
 //   PM4. Handlers of routes are found only under a version of Express that drops their promise.
 
 import type { Call, Value } from '../../facts/facts.ts'
+import type { Evidence } from '../../model/evidence.ts'
 import { type BlockRef, type IndexedFile, type Program, programOf } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
+import { entriesOf } from '../../system/entries.ts'
 import { isPage } from '../places.ts'
 import { lastName, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { emitterOf } from './emitters.ts'
 import { dropsRejections, isRouter } from './express.ts'
-import { isAsync, rejectsAt } from './rejections.ts'
+import { promisedBy, rejectsAt } from './rejections.ts'
 
 export const unhandledRejection: Rule = {
   meta: {
@@ -44,12 +49,28 @@ export const unhandledRejection: Rule = {
         const given = takes(repository, program, file, call)
         if (given === undefined) continue
         for (const arg of given.args) {
-          const found = discovery(program, file, call, arg, given.what)
+          const found = discovery(
+            program,
+            file,
+            call,
+            functionOfValue(program, facts.file, arg, call.block),
+            given.what,
+          )
           if (found !== undefined) yield found
         }
       }
     }
+    yield* consumed(repository, program)
   },
+}
+
+/** What amqplib calls for each message; it looks at nothing that the callback answers. */
+function* consumed(repository: Repository, program: Program): Iterable<Discovery> {
+  for (const { kind, framework, site, handler } of entriesOf(repository)) {
+    const file = kind === 'consumer' && framework === 'amqplib' ? program.file(site.file) : undefined
+    const found = file === undefined ? undefined : discovery(program, file, site.call, handler, 'a consumer of amqplib')
+    if (found !== undefined) yield found
+  }
 }
 
 interface Taken {
@@ -68,19 +89,19 @@ function takes(repository: Repository, program: Program, file: IndexedFile, call
     return callee.text === 'Promise' ? { args: args.slice(0, 1), what: 'the constructor of a promise' } : undefined
   if (/^set(Interval|Timeout|Immediate)$/.test(callee.text)) return { args: args.slice(0, 1), what: `${name}` }
   if (name === 'forEach' && call.use === 'dropped') return { args: args.slice(0, 1), what: 'forEach' }
-  if (
-    /^(on|once|addListener|prependListener)$/.test(name) &&
-    first?.kind === 'string' &&
-    first.value !== 'unhandledRejection'
-  ) {
+  if (/^(on|once|addListener|prependListener|onText)$/.test(name) && isEvent(first)) {
     const library = emitterCalled(program, file, call)
-    return library === undefined
-      ? undefined
-      : { args: args.slice(1, 2), what: `an emitter of ${library} ('${first.value}')` }
+    const event = first?.kind === 'string' ? ` ('${first.value}')` : ''
+    return library === undefined ? undefined : { args: args.slice(1, 2), what: `an emitter of ${library}${event}` }
   }
   if (ROUTE.test(callee.text) && isRouter(program, file, call) && dropsRejections(repository, file.facts.file))
     return { args, what: 'a router of Express 4' }
   return undefined
+}
+
+/** QJ2. */
+function isEvent(value: Value | undefined): boolean {
+  return value !== undefined && (value.kind !== 'string' || value.value !== 'unhandledRejection')
 }
 
 /** The library of the emitter that `on` is called of. */
@@ -89,12 +110,18 @@ function emitterCalled(program: Program, file: IndexedFile, call: Call): string 
   const { callee } = call
   const before = facts.calls[call.on]
   if (before !== undefined) return emitterOf(before)?.library ?? chained(facts.calls, before)
-  const receiver = callee.text.slice(0, callee.text.lastIndexOf('.'))
+  const receiver = callee.text.slice(0, Math.max(0, callee.text.lastIndexOf('.')))
   // A signal ends the process anyway.
+  if (receiver === '' && callee.isOwn) return extendsEmitter(file, call.block) ? 'events' : undefined
   if (receiver === '' || receiver === 'process') return undefined
   const made = program.created(facts.file, { ...callee, text: receiver }, call.block)
   const known = made === undefined ? undefined : emitterOf(made.call)?.library
   return known ?? ofConnection(program, file, call, receiver)
+}
+
+/** QK8. `this.on(…)` in a class that extends an emitter. */
+function extendsEmitter(file: IndexedFile, block: number): boolean {
+  return file.bases(file.classOf(block)).some((base) => /(?:^|\.)\w*EventEmitter\d?$/.test(base))
 }
 
 function chained(calls: readonly Call[], from: Call): string | undefined {
@@ -109,14 +136,33 @@ function chained(calls: readonly Call[], from: Call): string | undefined {
 
 /** `server.on('connection', (socket) => socket.on('message', async …))`. */
 function ofConnection(program: Program, file: IndexedFile, call: Call, receiver: string): string | undefined {
-  const { facts, functionOf } = file
-  const fn = functionOf(call.block)
-  if (call.callee.root !== 'param' || facts.blocks[fn]?.fn?.params.includes(receiver) !== true) return undefined
+  const fn = file.functionOf(call.block)
+  const index = file.facts.blocks[fn]?.fn?.params.indexOf(receiver) ?? -1
+  if (call.callee.root !== 'param' || index === -1) return undefined
+  const own = index === 0 ? serverGiving(program, file, fn) : undefined
+  return own ?? ofHandedOn(program, { file: file.facts.file, block: fn }, index)
+}
+
+/** QJ2. `io.on('connection', (socket) => listen(io, socket))`. */
+function ofHandedOn(program: Program, fn: BlockRef, index: number): string | undefined {
+  for (const { file: path, call } of program.callers(fn)) {
+    const file = program.file(path)
+    const given = call.args[index]
+    if (file === undefined || given?.kind !== 'path' || given.path.root !== 'param') continue
+    const around = file.functionOf(call.block)
+    const isSocket = file.facts.blocks[around]?.fn?.params[0] === given.path.text
+    const library = isSocket ? serverGiving(program, file, around) : undefined
+    if (library !== undefined) return library
+  }
+  return undefined
+}
+
+/** The library of the server that gives its connections to a function. */
+function serverGiving(program: Program, { facts }: IndexedFile, fn: number): string | undefined {
   const giver = facts.calls.find(
     ({ args, callee }) =>
       /\.(on|once)$/.test(callee.text) &&
-      args[0]?.kind === 'string' &&
-      /^(connection|connect|secureConnection)$/.test(args[0].value) &&
+      isConnecting(args[0]) &&
       args.some((arg) => arg.kind === 'function' && arg.block === fn),
   )
   if (giver === undefined) return undefined
@@ -124,6 +170,11 @@ function ofConnection(program: Program, file: IndexedFile, call: Call, receiver:
   const of = callee.text.slice(0, callee.text.lastIndexOf('.'))
   const made = program.created(facts.file, { ...callee, text: of }, giver.block)
   return made === undefined ? undefined : serverOf(made.call)
+}
+
+function isConnecting(event: Value | undefined): boolean {
+  if (event?.kind === 'string') return /^(connection|connect|secureConnection)$/.test(event.value)
+  return event?.kind === 'path' && /(^|\.)(on)?connect(ion|ed)?$/i.test(event.path.text)
 }
 
 function serverOf(call: Call): string | undefined {
@@ -136,13 +187,12 @@ function discovery(
   program: Program,
   { facts }: IndexedFile,
   call: Call,
-  arg: Value,
+  handler: BlockRef | undefined,
   what: string,
 ): Discovery | undefined {
-  const given = functionOfValue(program, facts.file, arg)
-  if (given === undefined || !isAsync(program, given)) return undefined
-  const rejects = rejectsAt(program, given)
-  if (rejects === undefined) return undefined
+  const given = handler === undefined ? undefined : promisedBy(program, handler)
+  const rejects = given === undefined ? undefined : rejectsAt(program, given)
+  if (given === undefined || rejects === undefined) return undefined
   const symbol = symbolOf(facts, call.block)
   return {
     tier: 'strong',
@@ -150,22 +200,29 @@ function discovery(
     cause: `asynchronous functions given to ${what.replace(/ \('.*/, '')} in ${facts.file}`,
     symptom: 'A failure of the handler ends the process, or leaves who waits for it without an answer.',
     rootCause: `An asynchronous function is given to ${what}, which drops its promise.`,
-    evidence: [
-      seenAt(facts.file, { line: call.line, endLine: call.line }, `given to ${what}`),
-      seenAt(given.file, { line: rejects.line, endLine: rejects.line }, 'what fails here is caught by nobody'),
-    ],
+    evidence: givenAndFailing(facts.file, call, what, given.file, rejects.line),
   }
 }
 
-function functionOfValue(program: Program, file: string, value: Value): BlockRef | undefined {
+/** One place where both are in one file: the other one is no second fault. */
+function givenAndFailing(file: string, { line }: Call, what: string, of: string, at: number): readonly Evidence[] {
+  const place = { line, endLine: line }
+  if (of === file) return [seenAt(file, place, `given to ${what}; what fails in line ${at} is caught by nobody`)]
+  return [
+    seenAt(file, place, `given to ${what}`),
+    seenAt(of, { line: at, endLine: at }, 'what fails here is caught by nobody'),
+  ]
+}
+
+function functionOfValue(program: Program, file: string, value: Value, block: number): BlockRef | undefined {
   if (value.kind === 'function') return { file, block: value.block }
-  if (value.kind !== 'path' || value.path.isOwn) return undefined
+  if (value.kind !== 'path') return undefined
   const { path } = value
   // Whatever a name means as a callee it means as a value.
   const call: Call = {
     line: 0,
     endLine: 0,
-    block: 0,
+    block,
     callee: path,
     args: [],
     named: [],

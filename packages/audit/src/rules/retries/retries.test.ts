@@ -61,6 +61,42 @@ const loop = (head: string, after: string): Readonly<Record<string, string>> => 
   'src/a.py': `import requests\n\ndef fetch(url):\n    ${head}:\n        try:\n            return requests.get(url, timeout=1)\n        except Exception as error:\n            ${after}\n`,
 })
 
+describe('waits that a library is told', () => {
+  const told = (decorator: string, name = 'tenacity'): Readonly<Record<string, string>> => ({
+    'src/a.py': `from ${name} import *\nimport ${name}\nfrom tenacity import retry, wait_exponential, wait_random\n\n${decorator}\ndef f():\n    ask()\n`,
+  })
+  test.each([
+    [told('@retry(stop=stop_after_attempt(3), wait=wait_exponential(max=9))'), ['strong 5']],
+    [told('@tenacity.retry(wait=tenacity.wait_fixed(1) + tenacity.wait_exponential())'), ['strong 5']],
+    [told('@retry(wait=wait_exponential() + wait_random(0, 1))'), []],
+    [told('@retry(wait=wait_random_exponential())'), []],
+    [told('@app.task(retry_backoff=True, retry_jitter=False)', 'celery'), ['strong 5']],
+    [told('@app.task(retry_backoff=True)', 'celery'), []],
+    [told('@backoff.on_exception(backoff.expo, Failed, jitter=None)', 'backoff'), ['strong 5']],
+    [told('@backoff.on_exception(backoff.expo, Failed)', 'backoff'), []],
+  ])('QL1: %j: %j', (files, expected) => {
+    expect(foundIn(retryNoJitter, files)).toEqual(expected)
+  })
+})
+
+describe('loops that pause only where all went well', () => {
+  const loop = (body: string, handler = 'log.error(e)', head = 'while True'): Readonly<Record<string, string>> => ({
+    'src/a.py': `import asyncio\nimport httpx\n\nasync def look():\n    async with httpx.AsyncClient() as c:\n        await c.get(URL)\n\nasync def watch(self):\n    ${head}:\n        try:\n            ${body}\n        except Exception as e:\n            ${handler}\n`,
+  })
+  test.each([
+    [loop('await look()\n            await asyncio.sleep(60)'), ['strong 9']],
+    [loop('await look()\n            await asyncio.sleep(60)', 'log.error(e)', 'while self.running'), ['strong 9']],
+    [loop('await look()\n            await asyncio.sleep(60)', 'await asyncio.sleep(5)'), []],
+    [loop('await look()\n            await asyncio.sleep(60)', 'raise'), []],
+    [loop('await asyncio.sleep(60)\n            await look()'), []],
+    [loop('count()\n            await asyncio.sleep(60)'), []],
+    [loop('await look()\n        finally:\n            await asyncio.sleep(60)'), []],
+    [loop('await look()\n            await asyncio.sleep(60)', 'log.error(e)', 'for url in urls'), []],
+  ])('QL2: %j: %j', (files, expected) => {
+    expect(foundIn(retryNoBackoff, files)).toEqual(expected)
+  })
+})
+
 describe('loops that try again', () => {
   test('RG3: without an end is found, unless it waits longer each time', () => {
     expect(foundIn(retryUnbounded, loop('while True', 'log.warning(error)'))).toEqual(['strong 4'])

@@ -13,6 +13,7 @@ import { isByHand, isPage } from '../places.ts'
 import { lastName, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { exponentOf, hasChance, isAttempt, isMultiple, partsOf, SLEEP, waitOf } from './delays.ts'
+import { toldWithoutChance } from './told-libraries.ts'
 
 const DELAY = /delay|back_?off|wait|countdown|sleep|pause|retry_?(after|in|interval|time)|reconnect_?(interval|time)/i
 /** Options that take a function of the attempt. */
@@ -48,22 +49,25 @@ export const retryNoJitter: Rule = {
       const isStrategy = STRATEGY.test(facts.blocks[fn]?.name ?? '')
       const grows = parts.some((part) => isGrowing(facts, part) || (isStrategy && isMultiple(part)))
       if (!grows || hasChance(facts, fn, parts) || isSpread(program, file, fn)) continue
-      yield {
-        tier: 'strong',
-        symbol: symbolOf(facts, worked.block),
-        cause: `waits without jitter in ${facts.file.split('/', 1)[0]}`,
-        symptom: 'After an outage all clients come back at the same moments.',
-        rootCause: 'The wait depends on the number of the attempt only.',
-        evidence: [
-          seenAt(
-            facts.file,
-            { line: worked.line, endLine: worked.endLine },
-            'grows with the attempt, the same for everybody',
-          ),
-        ],
-      }
+      yield unspread(facts, worked)
+    }
+    const program = programOf(repository.facts)
+    for (const path of program.files) {
+      const file = isByHand(path) ? undefined : program.file(path)
+      if (file !== undefined) for (const at of toldWithoutChance(file)) yield unspread(file.facts, at)
     }
   },
+}
+
+function unspread(facts: FileFacts, { line, endLine, block }: Place): Discovery {
+  return {
+    tier: 'strong',
+    symbol: symbolOf(facts, block),
+    cause: `waits without jitter in ${facts.file.split('/', 1)[0]}`,
+    symptom: 'After an outage all clients come back at the same moments.',
+    rootCause: 'The wait depends on the number of the attempt only.',
+    evidence: [seenAt(facts.file, { line, endLine }, 'grows with the attempt, the same for everybody')],
+  }
 }
 
 export const retryConstantBackoff: Rule = {

@@ -10,11 +10,12 @@ import { outboundOf } from '../../system/outbound.ts'
 import { contentsOf } from '../contents.ts'
 import { handlersIn, isLogging } from '../errors/handlers.ts'
 import { GUARANTEES } from '../guarantees.ts'
-import { isPage } from '../places.ts'
+import { isByHand, isPage } from '../places.ts'
 import { mayHide, optionOf, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { isAttempt, partsOf, SLEEP, waitOf } from './delays.ts'
 import { type RetryLoop, retryLoops } from './loops.ts'
+import { spinningLoops } from './spinning.ts'
 
 export const retryUnbounded: Rule = {
   meta: {
@@ -78,6 +79,9 @@ export const retryNoBackoff: Rule = {
         yield pauseless(facts, line, symbolOf(facts, found.loop))
       }
       for (const { line, isPauseless, name } of decorated(facts)) if (isPauseless) yield pauseless(facts, line, name)
+      if (isByHand(facts.file)) continue
+      for (const { handler, loop } of spinningLoops(file, (calls) => leavesProcess(repository, facts, calls)))
+        yield spins(facts, handler, loop)
     }
   },
 }
@@ -89,6 +93,18 @@ function pauseless(facts: FileFacts, line: number, symbol: string): Discovery {
     symptom: 'An outage of a second uses up all attempts; an overloaded service gets several times the load.',
     rootCause: `${symbol === '' ? 'The module' : symbol} tries again at once.`,
     evidence: [seenAt(facts.file, { line, endLine: line }, 'tries again with nothing in between')],
+  }
+}
+
+function spins(facts: FileFacts, handler: number, loop: number): Discovery {
+  const { line } = facts.blocks[loop] ?? { line: 1 }
+  const { line: at, endLine } = facts.blocks[handler] ?? { line, endLine: line }
+  return {
+    tier: 'strong',
+    symbol: symbolOf(facts, loop),
+    symptom: 'While what it asks is away it asks as fast as it can, and fills the log and a core with it.',
+    rootCause: `The pause stands inside of the try: a failure skips it, is logged in line ${at}, and the loop goes round at once.`,
+    evidence: [seenAt(facts.file, { line, endLine }, 'a failure begins the next round with nothing in between')],
   }
 }
 

@@ -2,6 +2,7 @@
 // The line is that of the origin, or of the call that leaves it to its default. In compose: a variable of origins that is, or falls back to, *.
 //   SU3. A list of origins, a function that decides, what is shared on one route or below one path only, and development's files are silent or for review; with
 //        credentials it is high.
+//   QJ19. So are the sockets of socket.io, and a header that a middleware sets by hand.
 
 import type { Call, FileFacts, Value } from '../../facts/facts.ts'
 import { type Program, programOf } from '../../program/index.ts'
@@ -66,9 +67,36 @@ function judge(program: Program, facts: FileFacts, call: Call): Open | undefined
     return isForAll(facts, call)
       ? ofOptions(program, facts, call, call.args[0], callee.root.includes('koa') ? 'reflect' : 'star')
       : undefined
+  if (isOfSockets(call)) return ofSockets(program, facts, call)
+  if (/^(setHeader|header|set)$/.test(name)) return ofHeader(facts, call)
   const [plugin] = call.args
   if (name === 'register' && plugin?.kind === 'path' && /^import:(@fastify\/cors|fastify-cors)/.test(plugin.path.root))
     return ofOptions(program, facts, call, call.args[1], 'star')
+  return undefined
+}
+
+function isOfSockets({ callee }: Call): boolean {
+  return /^import:socket\.io(#|$)/.test(callee.root)
+}
+
+/** QJ19. `new Server(http, { cors: { origin: '*' } })`: without `cors` it shares with nobody. */
+function ofSockets(program: Program, facts: FileFacts, call: Call): Open | undefined {
+  const options = call.args.find(({ kind }) => kind === 'object')
+  const cors = options?.kind === 'object' ? options.entries.find(([key]) => key === 'cors')?.[1] : undefined
+  return cors === undefined ? undefined : ofOptions(program, facts, call, cors, 'star')
+}
+
+/** QJ19. `res.setHeader('Access-Control-Allow-Origin', '*')` in what handles every request and hands it on. */
+function ofHeader(facts: FileFacts, { args: [header, origin], block, callee }: Call): Open | undefined {
+  const isOrigin = header?.kind === 'string' && /^access-control-allow-origin$/i.test(header.value)
+  if (!isOrigin || origin === undefined || !isStar(origin)) return undefined
+  for (let at = block; at > 0; at = facts.blocks[at]?.parent ?? -1) {
+    const params = facts.blocks[at]?.fn?.params
+    if (params === undefined) continue
+    const [, response, next] = params
+    if (response === undefined || next === undefined || !callee.text.startsWith(`${response}.`)) return undefined
+    return { why: 'Every origin is allowed.', option: undefined, shown: '', hasCredentials: false, reflects: false }
+  }
   return undefined
 }
 
@@ -189,7 +217,7 @@ function discovery(repository: Repository, facts: FileFacts, call: Call, found: 
   const isOpen = hasCredentials && reflects
   return {
     // Kept for later: which routes it is for is not seen here.
-    tier: call.use === 'assigned' && !isOpen ? 'review' : 'strong',
+    tier: call.use === 'assigned' && !isOpen && !isOfSockets(call) ? 'review' : 'strong',
     ...(isOpen ? { severity: 'high' as const } : {}),
     symbol: symbolOf(facts, call.block),
     symptom: isOpen

@@ -21,6 +21,16 @@ export function isCredential(text: string): boolean {
   return text.length > 1 && !SWITCH.test(text) && !/^[./]/.test(text) && !/^https?:\/\/[^@]*$/.test(text)
 }
 
+const OF_OTHERS = /(API_?KEY|ACCESS_?TOKEN|AUTH_?TOKEN)$/i
+const NO_KEY =
+  /^(none|null|empty|local|locally|ollama|lm-?studio|vllm|n\/?a|x+|key|api-?key|not[-_ ]?(needed|used|required|set)|unused|no[-_]?(key|token|auth)|sk-(no-key-required|fake|test|local|x+|dummy))$/i
+
+/** The key of somebody else's API, with a word in its place: without a real one it is refused, and where no key is asked for any word will do. */
+export function isNoKey(name: string, text: string): boolean {
+  const words = name.replace(/([a-z0-9])([A-Z])/g, '$1_$2').replace(/[-.\s]/g, '_')
+  return OF_OTHERS.test(words) && (isPlaceholder(text) || NO_KEY.test(text))
+}
+
 /** Stands where the real one has to be put in. */
 const PLACEHOLDER =
   /^$|\s|^[<[{(%$*#]|[>}\])%]$|\.{3}|x{4,}|\*{3,}|(^|[-_])(your|my|insert|replace|enter|put|example|sample|dummy|fake|mock|placeholder|redacted|todo|tbd|foo|bar|test(ing)?)([-_]|$)|^(your|example|dummy|fake|mock)/i
@@ -49,7 +59,18 @@ const ISSUED =
 export function isIssued(text: string): boolean {
   const found = ISSUED.exec(text)?.[0]
   // Documentation of issuers shows such ones.
-  return found !== undefined && !/EXAMPLE|(.)\1{7}|1234567890|abcdefgh/i.test(found)
+  if (found !== undefined) return !/EXAMPLE|(.)\1{7}|1234567890|abcdefgh/i.test(found)
+  return isSigned(text)
+}
+
+const SIGNED = /\beyJ[\w-]{10,}\.(eyJ[\w-]{10,})(?:\.[\w-]{20,}|$)/
+/** What it is given to may be anybody, or it was made to be shown. */
+const FOR_ALL = /"(?:role|scope)"\s*:\s*"(?:anon|public|guest)"|demo|example|sample|test|John Doe/i
+
+/** QL6. A token with its signature, unless it says itself that it is for everybody. Texts of facts are cut, so that the signature may be missing. */
+function isSigned(text: string): boolean {
+  const claims = SIGNED.exec(text)?.[1]
+  return claims !== undefined && !FOR_ALL.test(Buffer.from(claims, 'base64url').toString('utf8'))
 }
 
 const ACCOUNT = /^[a-z][a-z0-9+.-]*:\/\/[^\s/:@]*:([^\s@]+)@([^\s/:?]+)/i

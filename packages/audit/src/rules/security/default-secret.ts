@@ -1,13 +1,14 @@
 // Secrets of source that fall back to a literal where their variable is unset.
 //   SU2. A fallback that start-up refuses is silent: the name is asked for elsewhere (a list of what is required, a second read without fallback), or the literal itself is
 //        compared with. Empty fallbacks, placeholders of nothing and what is no secret by its name are silent too.
+//   QL7. An address with an account is one, whatever its name; one of this machine, or a form to fill in, is not.
 
 import type { EnvRead, FileFacts, Value } from '../../facts/facts.ts'
 import { folderOf, isBelow, join } from '../../repository/paths.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { enclosing, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
-import { isCredential, isIssued, isSecretName } from './credentials.ts'
+import { accountOf, isCredential, isIssued, isNoKey, isPlaceholder, isSecretName } from './credentials.ts'
 import { locOf } from './literals.ts'
 import { isAside } from './places.ts'
 
@@ -62,12 +63,31 @@ function* fallbacksOf(repository: Repository): Iterable<Fallback> {
 }
 
 function isKnown({ name }: EnvRead, text: string): boolean {
+  if (isAccount(name, text)) return true
   return (
     isSecretName(name) &&
     !TRIED.test(name) &&
     isCredential(text) &&
     !isOfNothing(text) &&
+    !isNoKey(name, text) &&
     (!FOREIGN.test(name) || isIssued(text))
+  )
+}
+
+const HERE =
+  /^(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[?::1\]?|host\.docker\.internal|host|hostname|server|example\.\w+)$/i
+
+/** QL7. The address of a store with its password, of another machine: what a container starts with when nobody says anything. */
+function isAccount(name: string, text: string): boolean {
+  const account = accountOf(text)
+  const isOfForm = /:\/\/(?:user(?:name)?|your\w*|<\w+>):/i.test(text)
+  return (
+    account !== undefined &&
+    !isOfForm &&
+    !TRIED.test(name) &&
+    !isPlaceholder(account.password) &&
+    !/[{}$<>]/.test(account.password) &&
+    !HERE.test(account.host)
   )
 }
 

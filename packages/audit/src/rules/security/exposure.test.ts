@@ -193,3 +193,18 @@ test.each([
 ])('SU8: a statement with %s', (_name, texts, expected) => {
   expect(found('unvalidated-input', texts)).toEqual(expected)
 })
+
+const SOCKETS = "import { Server } from 'socket.io'\n"
+const byHand = (params: string, value = '*') =>
+  ts(`app.use((${params}) => {\n  res.setHeader('Access-Control-Allow-Origin', '${value}')\n  next()\n})`)
+
+test.each([
+  ['sockets', ts(`${SOCKETS}const io = new Server(http, { cors: { origin: '*' } })`), ['strong 2']],
+  ['sockets that name origins', ts(`${SOCKETS}const io = new Server(http, { cors: { origin: SITE } })`), []],
+  ['sockets that share with nobody', ts(`${SOCKETS}const io = new Server(http)`), []],
+  ['a header of a middleware', byHand('req, res, next'), ['strong 2']],
+  ['a header that names one', byHand('req, res, next', 'https://a.example'), []],
+  ['a header of one answer', byHand('req, res'), []],
+])('QJ19: origins that are shared by hand: %s', (_name, texts, expected) => {
+  expect(found('cors-permissive', texts)).toEqual(expected)
+})

@@ -1,16 +1,22 @@
 // Credentials that are written down: in source, and as literals of the environment or the command of a compose service.
 //   SU1. What has to be put in, names of fields and texts, what browsers show, and tests, seeds and examples are silent; of source only what a library takes as a
 //        credential, or an issuer's token, is strong. The credential itself is never in a discovery.
+//   QL6. A token with its signature counts as an issuer's, unless its claims say that it is for everybody.
+//   QL20. The key of a web app of Firebase stands in every page of it; what it may do is decided elsewhere.
+//   QL8. What a token is signed or verified with may be a constant, also of another file; then it is no form to fill in, whatever it says.
+//   QM9. A word in the place of a key for somebody else's API is no credential.
 
-import type { Call, FileFacts } from '../../facts/facts.ts'
+import type { Call, FileFacts, Value } from '../../facts/facts.ts'
 import type { Loc } from '../../model/evidence.ts'
+import { programOf } from '../../program/index.ts'
 import { parts, variableUses } from '../../readers/interpolation.ts'
 import type { Written } from '../../repository/configuration.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { oncePerPlace, seen, servicesOf, tierIn } from '../configuration/projects.ts'
-import { lastName, symbolOf } from '../queries.ts'
+import { lastName, optionOf, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
-import { accountOf, isCredential, isIssued, isPlaceholder, isSecretName, looksMadeUp } from './credentials.ts'
+import { accountOf, isCredential, isIssued, isNoKey, isPlaceholder, isSecretName, looksMadeUp } from './credentials.ts'
+import { writtenInKubernetes } from './kubernetes-values.ts'
 import { locOf, type Named, namedOf } from './literals.ts'
 import { isAside } from './places.ts'
 
@@ -35,9 +41,11 @@ export const hardcodedSecret: Rule = {
   },
   *run(repository: Repository): Iterable<Discovery> {
     yield* inCompose(repository)
+    yield* inKubernetes(repository)
+    const keys = signingKeys(repository)
     for (const facts of repository.facts.values()) {
       if (isAside(facts.file)) continue
-      yield* inSource(repository, facts)
+      yield* inSource(repository, facts, keys.get(facts.file) ?? [])
     }
   },
 }
@@ -63,6 +71,26 @@ function inCompose(repository: Repository): Iterable<Discovery> {
   return oncePerPlace(found)
 }
 
+function* inKubernetes(repository: Repository): Iterable<Discovery> {
+  for (const { object, name, value, loc } of writtenInKubernetes(repository)) {
+    const [found] = judge(name, { value, raw: value, loc })
+    if (found === undefined || isPlaceholder(value) || TO_CHANGE.test(value)) continue
+    yield {
+      tier: IN_DEVELOPMENT.test(loc.file) ? 'review' : 'strong',
+      cause: `credentials of ${loc.file}`,
+      symbol: `${object.kind} ${object.name} ${name}`,
+      component: object.name,
+      symptom: `${object.name} runs with a credential that the repository shows.`,
+      rootCause: 'A credential is a literal of the manifest.',
+      evidence: [seen(loc, found.what)],
+    }
+  }
+}
+
+/** Whoever applies the manifest puts the real one in its place. */
+const TO_CHANGE = /change[-_ ]?(me|this|it)|replace[-_ ]?(me|this|with)|to[-_ ]be[-_ ]/i
+const IN_DEVELOPMENT = /(^|[/.\-_])(dev|development|local|minikube|kind|k3d|sandbox)([/.\-_]|$)/i
+
 interface Literal {
   readonly what: string
   readonly loc: Loc
@@ -71,7 +99,7 @@ interface Literal {
 function judge(name: string, { raw, loc }: Written): Literal[] {
   const text = raw.replace(/^["']|["']$/g, '')
   if (variableUses(text).length === 0 && isSecretName(name))
-    return isCredential(text) ? [{ what: `${name} is a literal.`, loc }] : []
+    return isCredential(text) && !isNoKey(name, text) ? [{ what: `${name} is a literal.`, loc }] : []
   return isFixed(accountOf(fixedOf(text))?.password) ||
     fieldsOf(text).some(([field, value]) => isSecretField(field, value))
     ? [{ what: `${name} holds an account with its password.`, loc }]
@@ -110,7 +138,11 @@ function isSecretField(field: string, value: string): boolean {
   return isSecretName(field) && isCredential(value) && !value.includes('$')
 }
 
-function* inSource(repository: Repository, facts: FileFacts): Iterable<Discovery> {
+function* inSource(
+  repository: Repository,
+  facts: FileFacts,
+  keys: readonly Pick<Named, 'name' | 'value' | 'place'>[],
+): Iterable<Discovery> {
   const isPage = /\.[jt]sx$/.test(facts.file)
   const known = new Set<number>()
   const say = (
@@ -137,9 +169,22 @@ function* inSource(repository: Repository, facts: FileFacts): Iterable<Discovery
     }
   }
   for (const call of facts.calls) {
-    const text = keyOf(call)
-    if (text === undefined || isPlaceholder(text)) continue
+    const key = keyOf(call)
+    const text = key?.kind === 'string' ? key.value : ''
+    if (text === '' || isPlaceholder(text)) continue
     const found = say(call, '', text, `The key of ${lastName(call.callee)} is a literal.`, 'strong')
+    if (found !== undefined) yield found
+  }
+  for (const { name, value, place } of keys) {
+    const text = value.kind === 'string' ? value.value : ''
+    const found = say(place, name, text, `Tokens are signed with ${name}, which is a literal.`, 'strong')
+    if (found !== undefined) yield found
+  }
+  for (const { value, line, endLine, block } of facts.exits) {
+    const text = value?.kind === 'string' ? value.value : ''
+    const found = isIssued(text)
+      ? say({ line, endLine, block }, '', text, 'A token of a known issuer.', 'strong')
+      : undefined
     if (found !== undefined) yield found
   }
   for (const named of namedOf(facts)) {
@@ -152,16 +197,40 @@ function* inSource(repository: Repository, facts: FileFacts): Iterable<Discovery
 }
 
 const SIGNS = /^(jwt|jsonwebtoken|jose)\.(sign|verify|encode|decode)$|(^|\.)createHmac$/
+const TOKENS = /^(?:jwt|jsonwebtoken|jose)\.(?:sign|verify|encode|decode)$/
 
 /** The key that something is signed with. */
-function keyOf({ callee, args }: Call): string | undefined {
-  const [, key] = args
-  return key?.kind === 'string' && SIGNS.test(callee.text) && key.value.length > 1 ? key.value : undefined
+function keyOf(call: Call): Value | undefined {
+  const key = SIGNS.test(call.callee.text) ? (call.args[1] ?? optionOf(call, 'key')) : undefined
+  return key?.kind === 'string' && key.value.length <= 1 ? undefined : key
+}
+
+/** QL8. Constants that tokens are signed with, by the file that they stand in. */
+function signingKeys(repository: Repository): ReadonlyMap<string, readonly Pick<Named, 'name' | 'value' | 'place'>[]> {
+  const program = programOf(repository.facts)
+  const found = new Map<string, Pick<Named, 'name' | 'value' | 'place'>[]>()
+  for (const { file, call } of program.callsLike(TOKENS)) {
+    const key = isAside(file) ? undefined : keyOf(call)
+    const at = key?.kind === 'path' && !key.path.isOwn ? program.definition(file, key.path) : undefined
+    const writes = at === undefined ? [] : (program.file(at.file)?.writes(-1, at.name) ?? [])
+    const [only] = writes
+    const text = only?.value.kind === 'string' ? only.value.value : ''
+    if (at === undefined || only === undefined || writes.length !== 1 || text.length < 2 || /^[<{[]|\.{3}/.test(text))
+      continue
+    const known = found.get(at.file) ?? []
+    found.set(at.file, known)
+    known.push({ name: at.name, value: only.value, place: only })
+  }
+  return found
 }
 
 const CONNECTS = new Set(['host', 'hostname', 'server', 'user', 'username', 'database', 'dbname', 'db'])
 
+/** QL20. */
+const OF_WEB_APP = /^(?:authDomain|messagingSenderId|appId)$/
+
 function tierOf({ name, beside, call }: Named, text: string, isPage: boolean): Discovery['tier'] | undefined {
+  if (text.startsWith('AIza') && beside.some(([each]) => OF_WEB_APP.test(each))) return undefined
   if (isIssued(text)) return 'strong'
   if (text === '' || isPage || !isSecretName(name) || normal(text) === normal(name)) return undefined
   const isTaken =

@@ -3,10 +3,11 @@
 //        nothing of the package verifies.
 
 import type { Call, FileFacts, Value } from '../../facts/facts.ts'
+import { programOf } from '../../program/index.ts'
 import { folderOf, isBelow, join } from '../../repository/paths.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { contentsOf } from '../contents.ts'
-import { lastName, optionOf, seenAt, symbolOf } from '../queries.ts'
+import { callsOf, lastName, optionOf, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { isAside } from './places.ts'
 
@@ -29,18 +30,15 @@ export const jwtUnverified: Rule = {
     sources: ['https://cwe.mitre.org/data/definitions/347.html', 'https://www.rfc-editor.org/rfc/rfc8725'],
   },
   *run(repository: Repository): Iterable<Discovery> {
-    for (const facts of repository.facts.values()) {
-      if (isAside(facts.file)) continue
-      for (const call of facts.calls) {
-        const found = judge(repository, facts, call)
-        if (found === undefined) continue
-        yield {
-          tier: found.tier,
-          symbol: symbolOf(facts, call.block),
-          symptom: 'Whoever writes a token of their own is taken for anybody they name in it.',
-          rootCause: found.why,
-          evidence: [seenAt(facts.file, call, found.why)],
-        }
+    for (const { facts, call } of callsOf(programOf(repository.facts), READS)) {
+      const found = isAside(facts.file) ? undefined : judge(repository, facts, call)
+      if (found === undefined) continue
+      yield {
+        tier: found.tier,
+        symbol: symbolOf(facts, call.block),
+        symptom: 'Whoever writes a token of their own is taken for anybody they name in it.',
+        rootCause: found.why,
+        evidence: [seenAt(facts.file, call, found.why)],
       }
     }
   },
@@ -55,8 +53,7 @@ interface Judged {
 
 function judge(repository: Repository, facts: FileFacts, call: Call): Judged | undefined {
   const { callee } = call
-  if (!READS.has(lastName(callee)) || !/(^|[/#:.])(jwt|jsonwebtoken|jose|PyJWT)/.test(`${callee.root}.${callee.text}`))
-    return undefined
+  if (!/(^|[/#:.])(jwt|jsonwebtoken|jose|PyJWT)/.test(`${callee.root}.${callee.text}`)) return undefined
   if (hasNone(optionOf(call, 'algorithms')))
     return { tier: 'strong', why: 'Tokens without any signature are accepted.' }
   if (facts.language === 'python') return isOff(call) && !verifiesToo(facts, call) ? ofPython(facts, call) : undefined

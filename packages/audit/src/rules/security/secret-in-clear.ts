@@ -2,8 +2,9 @@
 //   SU6. Hashes, confirmations, forms of pages, masked and shortened values, lengths and the presence of a value are silent; tokens in logs are for review.
 
 import type { Call, FileFacts, Path, Value } from '../../facts/facts.ts'
+import { programOf } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
-import { lastName, seenAt, symbolOf } from '../queries.ts'
+import { callsOf, lastName, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { isSecretName } from './credentials.ts'
 import { isAside } from './places.ts'
@@ -28,9 +29,10 @@ export const secretInClear: Rule = {
     sources: ['https://cwe.mitre.org/data/definitions/256.html', 'https://cwe.mitre.org/data/definitions/532.html'],
   },
   *run(repository: Repository): Iterable<Discovery> {
+    for (const { facts, call } of callsOf(programOf(repository.facts), LEVELS))
+      if (!isOutside(facts)) yield* ofLog(facts, call)
     for (const facts of repository.facts.values()) {
-      if (isAside(facts.file) || /\.[jt]sx$/.test(facts.file)) continue
-      for (const call of facts.calls) yield* ofLog(facts, call)
+      if (isOutside(facts)) continue
       for (const block of facts.blocks)
         if (block.test !== undefined && block.kind === 'branch' && hasComparison(block.test))
           yield comparison(facts, block.parent, block.line)
@@ -43,6 +45,10 @@ export const secretInClear: Rule = {
 const LEVELS = new Set('log info debug warn warning error trace fatal critical exception notice print'.split(' '))
 const BARE = /^_*(secret|token|key|salt|pass)$/i
 const PASSWORD = /^(password|passwd|pwd|pass_?word)$/i
+
+function isOutside({ file }: FileFacts): boolean {
+  return isAside(file) || /\.[jt]sx$/.test(file)
+}
 
 /** `user.password === password`: both are what was typed. */
 function hasComparison(value: Value): boolean {
@@ -87,7 +93,7 @@ function comparison(facts: FileFacts, block: number, line: number): Discovery {
 
 function* ofLog(facts: FileFacts, call: Call): Iterable<Discovery> {
   const { callee, args, named } = call
-  if (!LEVELS.has(lastName(callee)) || !LOGS.test(callee.text)) return
+  if (!LOGS.test(callee.text)) return
   const shown = [...args, ...named.map(([, value]) => value)].flatMap((value) => shownIn(value, 0))
   // A bare `secret` or `token` is as often the name of one.
   const [name] = shown.filter((each) => isSecretName(each) && !(BARE.test(each) && callee.text === 'print'))

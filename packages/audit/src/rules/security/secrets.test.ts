@@ -95,6 +95,65 @@ test.each([
   expect(found('hardcoded-secret', texts)).toEqual([])
 })
 
+const claims = (of: object): string => Buffer.from(JSON.stringify(of)).toString('base64url')
+const token = (of: object): string => `${claims({ alg: 'HS256', typ: 'JWT' })}.${claims(of)}.${'Zq3_x'.repeat(8)}`
+
+test.each([
+  ['assigned', (text: string) => `shown = "${text}"\n`, { iss: 'broker', sub: '8271' }, ['strong 1']],
+  ['returned', (text: string) => `def fallback():\n    return "${text}"\n`, { iss: 'broker' }, ['strong 2']],
+  ['for everybody', (text: string) => `shown = "${text}"\n`, { iss: 'store', role: 'anon' }, []],
+  ['made to be shown', (text: string) => `shown = "${text}"\n`, { name: 'John Doe' }, []],
+])('QL6: a token with its signature, %s', (_name, source, of, expected) => {
+  expect(found('hardcoded-secret', py(source(token(of))))).toEqual(expected)
+})
+
+test.each([
+  [
+    'of the file',
+    { 'src/a.py': 'import jwt\nKEY = "your-key-change-it"\ndef f(t):\n    return jwt.decode(t, KEY)\n' },
+    ['strong 2'],
+  ],
+  [
+    'of another file',
+    {
+      'src/a.py':
+        'import jwt\nfrom .conf import signing\ndef f(t):\n    return jwt.encode(t, signing, algorithm="HS256")\n',
+      'src/conf.py': 'A = 1\nsigning = "abc1234"\n',
+    },
+    ['strong 2'],
+  ],
+  [
+    'of the environment',
+    { 'src/a.py': 'import jwt, os\nKEY = os.environ["K"]\ndef f(t):\n    return jwt.decode(t, KEY)\n' },
+    [],
+  ],
+  [
+    'written twice',
+    { 'src/a.py': 'import jwt\nKEY = "ab1234"\nKEY = read()\ndef f(t):\n    return jwt.decode(t, KEY)\n' },
+    [],
+  ],
+])('QL8: a constant that tokens are signed with, %s', (_name, texts, expected) => {
+  expect(found('hardcoded-secret', texts)).toEqual(expected)
+})
+
+test.each([
+  ["authDomain: 'a.example.com'", []],
+  ["region: 'eu'", ['strong 1']],
+])('QL20: the key of a web app, beside %s', (beside, expected) => {
+  const key = `AIza${'Sy4_k'.repeat(7)}`
+  expect(found('hardcoded-secret', ts(`start({ apiKey: '${key}', ${beside} })`))).toEqual(expected)
+})
+
+test.each([
+  ['"postgresql://app:s3cr3t@db:5432/app"', ['strong 3']],
+  ['"postgresql://app:s3cr3t@localhost:5432/app"', []],
+  ['"postgresql://user:password@db:5432/app"', []],
+  ['"postgresql://db:5432/app"', []],
+])('QL7: the address %s as a default', (text, expected) => {
+  const source = `from pydantic_settings import BaseSettings\nclass Settings(BaseSettings):\n    database_url: str = ${text}\n`
+  expect(found('default-secret', py(source))).toEqual(expected)
+})
+
 test.each([
   ['TypeScript', ts("const config = {\n  secret: process.env.JWT_SECRET || 'known-to-all',\n}"), ['strong 2']],
   ['Python', py("import os\nKEY = os.getenv('SECRET_KEY', 'changeme')\n"), ['strong 2']],
@@ -166,4 +225,57 @@ test('SU10: a signature that is compared with its digest is for review, with its
   expect(found('timing-unsafe-comparison', ts(`${make}if (signature !== stored) deny()`))).toEqual([])
   const python = 'expected = hmac.new(key, body).hexdigest()\nif expected == signature:\n    ok()\n'
   expect(found('timing-unsafe-comparison', py(python))).toEqual(['review 2'])
+})
+
+test('QM10: values of manifests, not placeholders, references or templates', () => {
+  const texts = {
+    'k8s/a.yaml': `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: a}
+spec:
+  template:
+    spec:
+      containers:
+        - name: a
+          image: a:1
+          env:
+            - name: DB_PASSWORD
+              value: hunter22
+            - name: OTHER_PASSWORD
+              valueFrom: {secretKeyRef: {name: s, key: k}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: c}
+data:
+  DATABASE_URL: postgres://me:hunter22@db:5432/x
+  LOG_LEVEL: info
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: s}
+stringData:
+  JWT_SECRET: change-me
+  API_KEY: your-key
+data:
+  DB_PASSWORD: aHVudGVyMjI=
+`,
+    'chart/templates/b.yaml':
+      'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\ndata:\n  DB_PASSWORD: {{ .Values.password }}\n',
+  }
+  expect(found('hardcoded-secret', texts)).toEqual(['strong 12', 'strong 20', 'strong 30'])
+  expect(found('hardcoded-secret', { 'k8s/dev/a.yaml': texts['k8s/a.yaml'] })[0]).toBe('review 12')
+  expect(JSON.stringify(discoveries('hardcoded-secret', texts))).not.toContain('hunter22')
+})
+
+test('QM9: a word in the place of a key of somebody else', () => {
+  const compose = (value: string, name = 'LLM_API_KEY') => ({
+    'compose.yml': `services:\n  a:\n    image: a:1\n    environment:\n      ${name}: ${value}\n`,
+  })
+  for (const word of ['dummy', 'ollama', 'not-needed', 'sk-no-key-required'])
+    expect(found('hardcoded-secret', compose(word))).toEqual([])
+  expect(found('hardcoded-secret', compose('k3y-0f-s0mething'))).toEqual(['strong 5'])
+  expect(found('hardcoded-secret', compose('dummy', 'DB_PASSWORD'))).toEqual(['strong 5'])
+  expect(found('default-secret', ts("const k = process.env.LLM_API_KEY || 'dummy'\n"))).toEqual([])
+  expect(found('default-secret', ts("const k = process.env.JWT_SECRET || 'dummy'\n"))).toEqual(['strong 1'])
 })

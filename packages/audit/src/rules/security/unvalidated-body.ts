@@ -8,7 +8,7 @@ import type { Call, FileFacts, Path, Value } from '../../facts/facts.ts'
 import { type BlockRef, type IndexedFile, type Program, programOf } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { outboundOf } from '../../system/outbound.ts'
-import { contentsOf } from '../contents.ts'
+import { contentsOf, writesIn } from '../contents.ts'
 import { lastName, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery } from '../rule.ts'
 import { folderOfComponent, validates } from './validators.ts'
@@ -234,7 +234,7 @@ function meantBy(facts: FileFacts, block: number, path: Path): string | undefine
   while (fn > 0 && facts.blocks[fn]?.kind !== 'function') fn = facts.blocks[fn]?.parent ?? 0
   const [first = '', ...rest] = path.text.split('.')
   if (fn <= 0 || path.isOwn || rest.length > 1) return undefined
-  const writes = contentsOf(facts, fn).assignments.filter(({ target }) => target.text === first)
+  const writes = writesIn(facts, fn, first)
   const value = writes.length === 1 ? writes[0]?.value : undefined
   const inner = value?.kind === 'await' ? value.value : value
   if (inner?.kind === 'call') {
@@ -244,8 +244,18 @@ function meantBy(facts: FileFacts, block: number, path: Path): string | undefine
   return inner?.kind === 'path' && BODY.test(inner.path.text) ? [inner.path.text, ...rest].join('.') : undefined
 }
 
+const TESTED = new WeakMap<FileFacts, Map<number, boolean>>()
+
 /** A branch of the function, or of one around it, asks for something that was sent. */
 function isTested(facts: FileFacts, fn: number): boolean {
+  const kept = TESTED.get(facts) ?? new Map<number, boolean>()
+  TESTED.set(facts, kept)
+  const found = kept.get(fn) ?? findTest(facts, fn)
+  kept.set(fn, found)
+  return found
+}
+
+function findTest(facts: FileFacts, fn: number): boolean {
   for (let at = fn; at > 0; at = facts.blocks[at]?.parent ?? 0) {
     const isAsked = contentsOf(facts, at).blocks.some((block) => {
       const { kind, test } = facts.blocks[block] ?? {}

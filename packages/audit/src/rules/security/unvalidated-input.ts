@@ -3,9 +3,10 @@
 //   SU8. Parameters, tags that escape, casts to numbers, and what does not come from a request in the same function are silent.
 
 import type { Assignment, Call, FileFacts, Value } from '../../facts/facts.ts'
+import { programOf } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { contentsOf } from '../contents.ts'
-import { lastName, seenAt, symbolOf } from '../queries.ts'
+import { callsOf, lastName, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { unvalidatedBodies } from './unvalidated-body.ts'
 
@@ -46,18 +47,17 @@ export const unvalidatedInput: Rule = {
   },
   *run(repository: Repository): Iterable<Discovery> {
     yield* unvalidatedBodies(repository)
-    for (const facts of repository.facts.values())
-      for (const call of facts.calls) {
-        const name = RUNS.has(lastName(call.callee)) ? inputOf(facts, call) : undefined
-        if (name === undefined) continue
-        yield {
-          tier: 'strong',
-          symbol: symbolOf(facts, call.block),
-          symptom: 'Whoever sends the request decides which statement runs.',
-          rootCause: `${name} comes from the request and is put into the text of the statement.`,
-          evidence: [seenAt(facts.file, call, `${name} is put into the statement as text.`)],
-        }
+    for (const { facts, call } of callsOf(programOf(repository.facts), RUNS)) {
+      const name = inputOf(facts, call)
+      if (name === undefined) continue
+      yield {
+        tier: 'strong',
+        symbol: symbolOf(facts, call.block),
+        symptom: 'Whoever sends the request decides which statement runs.',
+        rootCause: `${name} comes from the request and is put into the text of the statement.`,
+        evidence: [seenAt(facts.file, call, `${name} is put into the statement as text.`)],
       }
+    }
   },
 }
 
