@@ -13,6 +13,8 @@ export interface Row {
 }
 
 export interface System {
+  /** Of judged.jsonl: who judged it, J before and W after what J's systems taught was mended. */
+  readonly judge?: string
   readonly repo: string
   readonly commit: string
   readonly findings: readonly Row[]
@@ -66,6 +68,15 @@ export function readCorpus(folder: string | undefined): readonly System[] | unde
   if (!existsSync(file)) return undefined
   const systems = JSON.parse(readFileSync(file, 'utf8')) as readonly System[]
   return systems.filter((system) => existsSync(join(folder as string, nameOf(system))))
+}
+
+/** Systems that were judged by hand before the auditor had read them (bench/audit/judged.jsonl): those whose trees are in the folder. */
+export function readJudged(folder: string): readonly System[] {
+  const lines = readFileSync(join(import.meta.dirname, '../../bench/audit/judged.jsonl'), 'utf8')
+    .trimEnd()
+    .split('\n')
+  const systems = lines.map((line) => JSON.parse(line) as System)
+  return systems.filter((system) => existsSync(join(folder, nameOf(system))))
 }
 
 function matches(row: Row, spot: Spot): boolean {

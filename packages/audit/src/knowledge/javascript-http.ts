@@ -125,6 +125,31 @@ export const JAVASCRIPT_HTTP: readonly Library[] = [
   },
   {
     ...base,
+    // What a proxy hands on waits for the far end as whoever asked does; measured with 1.18.1 on 2026-11-22.
+    name: 'http-proxy',
+    versions: '1; http-proxy-middleware 0.2x to 3',
+    connect: { ms: undefined, options: words('proxyTimeout timeout') },
+    answer: { ms: undefined, options: words('proxyTimeout timeout') },
+    refusal: 'throws',
+    calls: [
+      ...each('http-proxy', 'createProxyServer createProxy createServer'),
+      ...each('http-proxy-middleware', 'createProxyMiddleware legacyCreateProxyMiddleware'),
+    ],
+    sources: ['https://github.com/http-party/node-http-proxy#options'],
+  },
+  {
+    ...base,
+    // Measured with 2.1.2 on 2026-11-22.
+    name: 'express-http-proxy',
+    versions: '1 and 2',
+    connect: { ms: undefined, options: ['timeout'] },
+    answer: { ms: undefined, options: ['timeout'] },
+    refusal: 'throws',
+    calls: ['express-http-proxy'],
+    sources: ['https://github.com/villadora/express-http-proxy#timeout'],
+  },
+  {
+    ...base,
     name: '@nestjs/axios',
     versions: '0.x to 4',
     connect: { ms: undefined, options: words('timeout signal') },
@@ -201,7 +226,6 @@ export const JAVASCRIPT_HTTP: readonly Library[] = [
   {
     ...base,
     name: '@aws-sdk/client-*',
-    kind: 'other',
     versions: '3',
     connect: { ms: undefined, options: words('connectionTimeout requestHandler') },
     // Of 3.1169 `requestTimeout` only warns unless `throwOnRequestTimeout` is set; before, it ended the call.

@@ -17,7 +17,10 @@ export const PYTHON: readonly Library[] = [
     answer: { ms: undefined, options: ['timeout'] },
     refusal: 'answers',
     calls: each('requests', VERBS),
-    makes: words('requests.Session requests.session requests.sessions.Session'),
+    // The last two are sessions of its own kind.
+    makes: words(
+      'requests.Session requests.session requests.sessions.Session requests_html.HTMLSession cloudscraper.create_scraper',
+    ),
     methods: words(VERBS),
     sources: ['https://requests.readthedocs.io/en/latest/user/advanced/#timeouts'],
   },
@@ -127,6 +130,8 @@ export const PYTHON: readonly Library[] = [
       ...['redis', 'redis.asyncio'].flatMap((module) =>
         each(module, 'ConnectionPool ConnectionPool.from_url BlockingConnectionPool BlockingConnectionPool.from_url'),
       ),
+      // Before its version 2.
+      ...each('aioredis', 'create_pool create_redis create_redis_pool'),
     ],
     methods: REDIS_METHODS,
     sources: [

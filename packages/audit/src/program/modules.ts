@@ -1,6 +1,6 @@
 // Modules. Which file of the repository an import means: of TypeScript and JavaScript relative paths, with and without extension, folders by their index, names
-// that the configuration gives, and `@/` by the nearest `src`; of Python relative dots, and packages from any folder above the importing file. What is
-// installed stays unresolved.
+// that the configuration gives, and `@/` by the nearest `src`; of Python relative dots, packages from any folder above the importing file,
+// and those that the configuration says are taken from elsewhere in the repository. What is installed stays unresolved.
 
 import type { ModuleName } from '../repository/configuration.ts'
 
@@ -19,7 +19,8 @@ export function createResolver(
   names: readonly ModuleName[] = [],
 ): (file: string, module: string) => string | undefined {
   const files = indexPaths(paths)
-  const named = indexNames(names)
+  const named = indexNames(names.filter(({ language }) => language === undefined))
+  const namedOfPython = indexNames(names.filter(({ language }) => language === 'python'))
   const kept = new Map<string, Map<string, string | undefined>>()
   const keptFor = (file: string): Map<string, string | undefined> => {
     // What Python finds must not be the file itself, so there every file has its own.
@@ -33,7 +34,9 @@ export function createResolver(
     const own = kept.get(file) ?? keptFor(file)
     const known = own.get(module)
     if (known !== undefined || own.has(module)) return known
-    const found = isPython(file) ? ofPython(files.all, file, module) : ofTypeScript(files, named, file, module)
+    const found = isPython(file)
+      ? ofPython(files.all, namedOfPython, file, module)
+      : ofTypeScript(files, named, file, module)
     own.set(module, found)
     return found
   }
@@ -102,7 +105,7 @@ function ofTypeScript(
   if (named.size > 0)
     for (const folder of above(file))
       for (const name of named.get(folder) ?? []) {
-        const found = ofName(files, name, module)
+        const found = ofName(name, module, (path) => withExtension(files, path))
         if (found !== undefined && found !== file) return found
       }
   const alias = /^[@~]\/(.+)$/.exec(module)?.[1]
@@ -114,7 +117,11 @@ function ofTypeScript(
   return undefined
 }
 
-function ofName(files: Files, { name, targets }: ModuleName, module: string): string | undefined {
+function ofName(
+  { name, targets }: ModuleName,
+  module: string,
+  find: (path: string) => string | undefined,
+): string | undefined {
   const star = name.indexOf('*')
   if (star === -1 && name !== module) return undefined
   const [before, after] = [name.slice(0, star), name.slice(star + 1)]
@@ -125,10 +132,7 @@ function ofName(files: Files, { name, targets }: ModuleName, module: string): st
     return undefined
   const part = star === -1 ? '' : module.slice(before.length, module.length - after.length)
   for (const target of targets) {
-    const found = withExtension(
-      files,
-      target.replace('*', () => part),
-    )
+    const found = find(target.replace('*', () => part))
     if (found !== undefined) return found
   }
   return undefined
@@ -141,7 +145,12 @@ function withExtension({ all, stems }: Files, path: string | undefined): string 
   return stems.get(path) ?? (stem === path ? undefined : stems.get(stem)) ?? stems.get(`${path}/index`)
 }
 
-function ofPython(all: ReadonlySet<string>, file: string, module: string): string | undefined {
+function ofPython(
+  all: ReadonlySet<string>,
+  named: ReadonlyMap<string, readonly ModuleName[]>,
+  file: string,
+  module: string,
+): string | undefined {
   const dots = /^\.*/.exec(module)?.[0].length ?? 0
   const path = module.slice(dots).replaceAll('.', '/')
   if (dots > 0) return asPython(all, join(folderOf(file), `${'../'.repeat(dots - 1)}${path}`))
@@ -149,6 +158,12 @@ function ofPython(all: ReadonlySet<string>, file: string, module: string): strin
     const found = asPython(all, join(folder, path)) ?? asPython(all, join(folder, `src/${path}`))
     if (found !== undefined && found !== file) return found
   }
+  if (named.size > 0)
+    for (const folder of above(file))
+      for (const name of named.get(folder) ?? []) {
+        const found = ofName(name, path, (target) => asPython(all, target))
+        if (found !== undefined && found !== file) return found
+      }
   return undefined
 }
 

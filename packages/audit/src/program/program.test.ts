@@ -53,6 +53,26 @@ describe('the program', () => {
     ])
   })
 
+  it('QW1, JN1: knows what a package taken from another folder means, to those who take it', () => {
+    const facts = Object.entries({
+      'apps/a/main.py': 'from core.db import connect\nfrom core import Bus\nconnect()\nBus().send()\n',
+      'apps/b/main.py': 'from core.db import connect\nconnect()\n',
+      'libs/base/src/core/__init__.py': 'from .bus import Bus\n',
+      'libs/base/src/core/bus.py': 'class Bus:\n    def send(self):\n        pass\n',
+      'libs/base/src/core/db.py': 'def connect():\n    pass\n',
+    }).map(([path, source]): [string, FileFacts] => [path, readPython(path, source)])
+    const program = createProgram(new Map(facts), [
+      { folder: 'apps/a', name: '*', targets: ['libs/base/*', 'libs/base/src/*'], language: 'python' },
+    ])
+    expect(meanings(program, 'apps/a/main.py').filter((each) => each !== undefined)).toEqual([
+      'libs/base/src/core/db.py:connect',
+    ])
+    expect(program.classNamed('apps/a/main.py', { text: 'Bus', isOwn: false, root: 'import:core#Bus' })?.file).toBe(
+      'libs/base/src/core/bus.py',
+    )
+    expect(meanings(program, 'apps/b/main.py')).toEqual([undefined])
+  })
+
   it('JN1: knows what a module exports as one thing, in both ways of saying so', () => {
     const program = programOf({
       'a.ts':

@@ -287,6 +287,14 @@ class Joined implements Program {
     const { callee, block } = call
     const dot = callee.text.lastIndexOf('.')
     const last = callee.text.slice(dot + 1)
+    // `super().save()`, `super.save()`.
+    if (
+      callee.text === `super.${last}` ||
+      (callee.text === `().${last}` && own.facts.calls[call.on]?.callee.text === 'super')
+    ) {
+      const owner = own.classOf(block)
+      return owner === -1 ? undefined : this.#ofBases({ file: path, block: owner }, (base) => this.#method(base, last))
+    }
     if (callee.isOwn && dot === -1) {
       const owner = own.classOf(block)
       return owner === -1 ? undefined : this.#method({ file: path, block: owner }, last)

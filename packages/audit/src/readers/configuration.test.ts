@@ -201,6 +201,40 @@ test('CX12: names of modules lead where compilers and packages say, and what is 
   expect(moduleNames.find(({ name }) => name === '@x/bus')?.targets).toContain('packages/bus/src/main.js')
 })
 
+test('CX12: a configuration names what the file that it extends names, for its own folder', () => {
+  const { moduleNames } = readConfiguration(
+    filesOf({
+      'web/tsconfig.json': '{ "extends": ["./config/names", "../tsconfig.base.json", "@tsconfig/node"] }',
+      'web/config/names.json': '{ "compilerOptions": { "paths": { "@srv/*": ["../src/server/*"] } } }',
+      'tsconfig.base.json': '{ "compilerOptions": { "paths": { "@lib/*": ["lib/*"] } } }',
+    }),
+  )
+  expect(moduleNames.map(({ folder, name, targets }) => [folder, name, targets[0]])).toEqual([
+    ['', '@lib/*', 'lib/*'],
+    ['web', '@srv/*', 'web/src/server/*'],
+  ])
+})
+
+test('QW1: Python finds what a project takes by its path or its workspace, and what PYTHONPATH names', () => {
+  const { moduleNames } = readConfiguration(
+    filesOf({
+      'apps/a/pyproject.toml':
+        '[project]\nname = "a"\ndependencies = ["httpx"]\n[tool.poetry.dependencies]\nbase = {path = "../../libs/base", develop = true}\n[tool.uv.sources]\nother_lib = { workspace = true }\ngone = { workspace = true }\n',
+      'libs/other/pyproject.toml': '[project]\nname = "other-lib"\n',
+      'jobs/requirements.txt': 'redis==5\n-e ../libs/base\n# ../libs/none\nbase @ file:../libs/third\n-e .\n',
+      'jobs/Dockerfile': 'FROM python\nENV A=1 PYTHONPATH="/srv/libs/base:/srv:/srv/away:$PYTHONPATH"\n',
+      'libs/base/core/__init__.py': '',
+    }),
+  )
+  expect(moduleNames.map(({ folder, targets, language }) => [folder, targets[0], language])).toEqual([
+    ['apps/a', 'libs/base/*', 'python'],
+    ['apps/a', 'libs/other/*', 'python'],
+    ['', 'libs/base/*', 'python'],
+    ['jobs', 'libs/base/*', 'python'],
+    ['jobs', 'libs/third/*', 'python'],
+  ])
+})
+
 test('QJ21: fields of Mongoose are read whole, however deep what is said of them goes', () => {
   const text = `const userSchema = new Schema({
   name: String,

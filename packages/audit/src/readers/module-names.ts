@@ -8,6 +8,7 @@ import type { FileIndex } from '../repository/repository.ts'
 import { attempt, type Tell } from './attempt.ts'
 
 const FILES_MAX = 2_000
+const COMPILER = /^[jt]sconfig(?:\.[\w-]+)?\.json$/
 
 interface Package {
   readonly file: string
@@ -15,29 +16,45 @@ interface Package {
 }
 
 export function readModuleNames(files: FileIndex, tell: Tell = () => {}): readonly ModuleName[] {
+  const parsed = (file: string): readonly Package[] => {
+    const text = files.read(file)
+    const content = text === undefined ? undefined : attempt(file, tell, () => parseJson(text))
+    return isRecord(content) ? [{ file, content }] : []
+  }
   const read = (pattern: RegExp) =>
     files
       .list()
       .filter((file) => files.role(file) !== 'vendored' && pattern.test(nameOf(file)))
       .slice(0, FILES_MAX)
-      .flatMap((file): Package[] => {
-        const text = files.read(file)
-        const content = text === undefined ? undefined : attempt(file, tell, () => parseJson(text))
-        return isRecord(content) ? [{ file, content }] : []
-      })
+      .flatMap(parsed)
   const packages = read(/^package\.json$/)
+  const compilers = read(COMPILER)
   return [
-    ...read(/^[jt]sconfig(?:\.[\w-]+)?\.json$/).flatMap(namesOfCompiler),
+    ...compilers.flatMap((each) => namesOfCompiler(each)),
+    ...compilers.flatMap((each) =>
+      extendedBy(each)
+        .flatMap(parsed)
+        .flatMap((base) => namesOfCompiler(base, folderOf(each.file))),
+    ),
     ...packages.flatMap(namesOfImports),
     ...namesOfPackages(packages),
   ]
 }
 
-function namesOfCompiler({ file, content }: Package): readonly ModuleName[] {
+/** What it takes over from a file of the repository that is no such configuration by its name; the others are read anyway. */
+function extendedBy({ file, content }: Package): readonly string[] {
+  const given = typeof content.extends === 'string' ? [content.extends] : content.extends
+  const paths = Array.isArray(given) ? given.filter((path) => typeof path === 'string' && path.startsWith('.')) : []
+  return pathsIn(folderOf(file), paths)
+    .map((path) => (path.endsWith('.json') ? path : `${path}.json`))
+    .filter((path) => !COMPILER.test(nameOf(path)))
+}
+
+/** `folder`: of the files that it is for. What it names is told from where it lies itself. */
+function namesOfCompiler({ file, content }: Package, folder = folderOf(file)): readonly ModuleName[] {
   const options = content.compilerOptions
   if (!isRecord(options)) return []
-  const folder = folderOf(file)
-  const base = pathIn(folder, typeof options.baseUrl === 'string' ? options.baseUrl : '.')
+  const base = pathIn(folderOf(file), typeof options.baseUrl === 'string' ? options.baseUrl : '.')
   if (base === undefined) return []
   const paths = isRecord(options.paths) ? Object.entries(options.paths) : []
   const named = paths.flatMap(([name, targets]) =>

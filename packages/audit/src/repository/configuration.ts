@@ -79,6 +79,8 @@ export interface ComposeBuild {
   readonly context: Located<string>
   readonly dockerfile: Located<string> | undefined
   readonly target: string | undefined
+  /** What it gives the Dockerfile's own variables. */
+  readonly args: ReadonlyMap<string, string>
 }
 
 export interface ComposePort extends Located<string> {
@@ -160,4 +162,6 @@ export interface ModuleName {
   readonly name: string
   /** Paths from the root; the first that exists counts. */
   readonly targets: readonly string[]
+  /** Absent: of TypeScript and JavaScript. */
+  readonly language?: 'python'
 }

@@ -1,5 +1,6 @@
 // Which of a repository's compose projects somebody runs, and what of them is meant to end. Files of tests and templates are nobody's production,
 // nor is a container to write code in.
+//   QR12. What others wait to be healthy is no job, whatever it is called.
 
 import type { ComposeProject, ComposeService } from './configuration.ts'
 import { folderOf, nameOf } from './paths.ts'
@@ -41,6 +42,8 @@ export function isJobCommand(command: string): boolean {
 export function isJob(project: ComposeProject, service: ComposeService): boolean {
   const dependants = [...project.services.values()].map(({ dependsOn }) => dependsOn.get(service.name)?.value)
   if (dependants.includes('service_completed_successfully')) return true
+  // QR12.
+  if (dependants.includes('service_healthy')) return false
   // Nobody calls it, nobody waits for it, and its authors want it to stay down.
   if (service.restart?.value === 'no' && service.ports.length === 0 && dependants.every((each) => each === undefined))
     return true

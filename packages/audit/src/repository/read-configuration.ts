@@ -9,6 +9,7 @@ import { readKubernetes } from '../readers/kubernetes.ts'
 import { readManifests } from '../readers/manifests.ts'
 import { readModuleNames } from '../readers/module-names.ts'
 import { readOpenApi } from '../readers/openapi.ts'
+import { readPythonNames } from '../readers/python-names.ts'
 import { readSchemas } from '../readers/schemas.ts'
 import type { Configuration, Located } from './configuration.ts'
 import { nameOf } from './paths.ts'
@@ -37,7 +38,7 @@ export function readConfiguration(
     manifests: run('manifests', () => readManifests(files, tell), []),
     schemas: run('schemas', () => readSchemas(files, tell, facts), []),
     openapi: run('OpenAPI', () => readOpenApi(files, tell), []),
-    moduleNames: run('module names', () => readModuleNames(files, tell), []),
+    moduleNames: run('module names', () => [...readModuleNames(files, tell), ...readPythonNames(files)], []),
   }
 }
 

@@ -37,6 +37,9 @@ describe('places', () => {
     expect(isPageOf('frontend/orders.ts')).toBe(true)
     expect(isPageOf('src/store.ts', "import { create } from 'zustand'\n")).toBe(true)
     expect(isPageOf('src/menu.js', "document.querySelector('a')\n")).toBe(true)
+    expect(isPageOf('src/shoot.js', "import b from 'puppeteer'\nb.run(() => document.querySelector('a'))\n")).toBe(
+      false,
+    )
     expect(isPageOf('frontend/server.js', "import express from 'express'\nexpress().listen(80)\n")).toBe(false)
     expect(isPageOf('frontend/api.ts', "import type { Express } from 'express'\nexport const a = 1\n")).toBe(true)
     expect(isPageOf('public/app.py', 'a = 1\n')).toBe(false)

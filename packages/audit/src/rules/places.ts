@@ -25,6 +25,8 @@ const FOLDER_OF_PAGES = /(?:^|\/)(?:public|static|assets|frontend|webapp|client|
 const OF_SERVERS =
   /^(?:express|fastify|koa|hono|restify|polka|@hapi\/hapi|@nestjs\/(?:core|common|microservices)|next\/server|server-only|(?:node:)?(?:http|https|http2|net)|@grpc\/grpc-js|bullmq|bull|amqplib|kafkajs|ioredis|redis|pg|mysql2?|mongodb|mongoose|@prisma\/client)(?:$|\/)/
 
+const DRIVES = /^(?:puppeteer(?:-[\w-]+)?|playwright(?:-[\w-]+)?|@playwright\/.+|selenium-webdriver|jsdom)$/
+
 const KEPT = new WeakMap<FileFacts, boolean>()
 
 /** Runs in a browser, an app, or as an extension of an editor: what goes wrong there costs one person, not a process that others need. */
@@ -38,11 +40,15 @@ function findPage({ file, language, imports, calls }: FileFacts): boolean {
   if (/\.[jt]sx$/.test(file)) return true
   if (language === 'python') return false
   if (imports.some(({ module }) => OF_PAGES.test(module))) return true
+  const isServed = imports.some((each) => !each.isTypeOnly && OF_SERVERS.test(each.module))
+  // What drives a browser names the page's things in what it has run there.
+  const isDriver = imports.some(({ module }) => DRIVES.test(module))
   if (
+    !isDriver &&
     calls.some(
       ({ callee: { root, text } }) => root === 'global' && /^(?:document|window|localStorage)\.|^\$$/.test(text),
     )
   )
     return true
-  return FOLDER_OF_PAGES.test(file) && !imports.some((each) => !each.isTypeOnly && OF_SERVERS.test(each.module))
+  return FOLDER_OF_PAGES.test(file) && !isServed
 }

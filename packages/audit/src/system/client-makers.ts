@@ -1,4 +1,6 @@
 // What makes a client, and with which deadlines: by the call that made it, by what is set on it later, or, where it was given, by what its library can be told.
+//   QT21. Of Sequelize what stands before its options are names, not options that are not seen.
+//   QV2. A plugin of a framework that makes a pool of its options is that pool, unless it is given one.
 
 import type { Call, Path, Place, Value } from '../facts/facts.ts'
 import { UNWRITTEN } from '../facts/values.ts'
@@ -28,9 +30,37 @@ export function libraryOf(file: IndexedFile, call: Call): Library | undefined {
     if (known !== undefined && (call.isNew || !NEW_ONLY.test(known.name))) return known
     if (name !== undefined && /_pb2_grpc\.\w+Stub$/.test(name)) return libraryNamed('python', 'grpcio')
   }
+  const plugged = pluggedBy(file, call)
+  if (plugged !== undefined) return plugged
   if (call.isNew && args.length >= 2 && args.some((arg) => isCredentials(file, arg)))
     return libraryNamed('javascript', '@grpc/grpc-js')
   return undefined
+}
+
+/** Plugins of Fastify that make a pool of what they are given: the library whose pool it is. */
+const PLUGINS: Readonly<Record<string, string>> = {
+  '@fastify/postgres': 'pg',
+  'fastify-postgres': 'pg',
+  '@fastify/mysql': 'mysql2',
+  'fastify-mysql': 'mysql2',
+  '@fastify/redis': 'ioredis',
+  'fastify-redis': 'ioredis',
+}
+
+/** `fastify.register(postgres, { connectionString })`, not where it is given a client that was made elsewhere. */
+function pluggedBy(file: IndexedFile, { callee, args: [plugin, options] }: Call): Library | undefined {
+  if (!callee.text.endsWith('.register') || plugin === undefined || options === undefined) return undefined
+  const required = plugin.kind === 'call' ? file.facts.calls[plugin.call] : undefined
+  const [name] = required?.callee.text === 'require' ? required.args : []
+  const module =
+    name?.kind === 'string'
+      ? name.value
+      : plugin.kind === 'path' && plugin.path.root.startsWith('import:')
+        ? plugin.path.root.slice('import:'.length).split('#', 1)[0]
+        : undefined
+  const library = module === undefined ? undefined : PLUGINS[module]
+  const isGiven = options.kind !== 'object' || options.entries.some(([key]) => key === 'client' || key === 'pool')
+  return library === undefined || isGiven ? undefined : libraryNamed('javascript', library)
 }
 
 /** Whose default export makes a client with `new`, and is something else when it is called. */
@@ -48,7 +78,12 @@ export function makeClient(
 ): OutboundClient {
   const major = declaredMajor(repository, site.file, library.name)
   // An address comes first; with databases it may be options as well.
-  const from = library.language === 'python' ? Number.POSITIVE_INFINITY : library.kind === 'amqp' ? 1 : 0
+  const from =
+    library.language === 'python'
+      ? Number.POSITIVE_INFINITY
+      : library.kind === 'amqp' || site.call.callee.text.endsWith('.register')
+        ? 1
+        : optionsAtEnd(site.call, library)
   const isSaid = hasText(site.call, library)
   const say = (wait: Library['answer']): Deadline =>
     library.kind === 'grpc'
@@ -68,6 +103,11 @@ export function makeClient(
     target: targetOf(program, site),
     knowledge: library,
   }
+}
+
+/** QT21. `new Sequelize(database, user, password, { … })`: the options are what is written out at the end. */
+function optionsAtEnd({ args }: Call, { name }: Library): number {
+  return name === 'sequelize' && args.length > 1 && args.at(-1)?.kind === 'object' ? args.length - 1 : 0
 }
 
 /** Only calls have deadlines; an interceptor may give them one. */

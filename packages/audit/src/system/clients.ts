@@ -9,6 +9,7 @@ import { givenClient, libraryOf, type Making, makeClient } from './client-makers
 import type { OutboundClient } from './contract.ts'
 import { family, fullName, importsLibrary } from './names.ts'
 import type { ProcessDefaults } from './process-defaults.ts'
+import { findSubclasses } from './subclassed.ts'
 
 export interface Clients {
   readonly all: readonly OutboundClient[]
@@ -146,11 +147,12 @@ function keyOf(file: IndexedFile, target: Path, block: number): string | undefin
 export function findClients(repository: Repository, program: Program, defaults: ProcessDefaults): Clients {
   const found = new FoundClients(program)
   const touched = new Set<string>()
+  const subclasses = findSubclasses(program)
   for (const path of program.files) {
     const file = program.file(path)
     if (file === undefined) continue
     for (const call of file.facts.calls) {
-      const library = libraryOf(file, call)
+      const library = libraryOf(file, call) ?? subclasses.makerOf({ file: path, call })
       if (library === undefined) continue
       found.add(call, makeClient({ repository, program, defaults, file }, { file: path, call }, library))
       touched.add(path)

@@ -33,6 +33,10 @@ test.each([
     ['GET /x fn'],
   ],
   [
+    "import Fastify from 'fastify'\nconst f = Fastify()\nf.get('/x', { preHandler: auth, handler: show })\nfunction show() {}",
+    ['GET /x show'],
+  ],
+  [
     "import f from 'fastify'\nf().route({ method: ['GET', 'PUT'], url: '/x', handler })\nfunction handler() {}",
     ['GET /x handler', 'PUT /x handler'],
   ],
@@ -50,8 +54,19 @@ test.each([
     ['GET /users/:id one'],
   ],
   ['const r = router({ list: authedProcedure.input(z.string()).query(async () => []) })', ['QUERY list fn']],
-])('EY1: %j has %j', (source, expected) => {
+])('EY1, QT8: %j has %j', (source, expected) => {
   expect(ts(source, 'route')).toEqual(expected)
+})
+
+test('EY1: an event is told by its constant as well, here or imported; what is not told is none', () => {
+  const listens =
+    "import { EVENTS } from './events'\nio.on(EVENTS.CONNECT, (socket) => { socket.on(EVENTS.JOIN, join); socket.on(EVENTS.none, join); socket.on(given, join) })\nfunction join() {}"
+  const found = ['connection fn', 'join-room join']
+  const table = "{ CONNECT: 'connection', JOIN: 'join-room' }"
+  expect(names({ 'src/a.ts': listens, 'src/events.ts': `export const EVENTS = ${table}` })).toEqual(found)
+  expect(names({ 'src/a.ts': listens, 'src/events.ts': `export const EVENTS = Object.freeze(${table})` })).toEqual(
+    found,
+  )
 })
 
 test('EY1: a route of a router that is mounted elsewhere has the whole path', () => {

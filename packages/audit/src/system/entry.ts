@@ -44,6 +44,19 @@ export function textOf(value: Value | undefined): string | undefined {
   return value.parts.join('*')
 }
 
+/** The same of a constant in a table of them, here or imported: `EVENTS.JOINED`. */
+export function namedTextOf({ program, path }: Surroundings, value: Value | undefined): string | undefined {
+  if (value?.kind !== 'path' || value.path.isOwn) return textOf(value)
+  const [table = '', member, ...more] = value.path.text.split('.')
+  if (member === undefined || more.length > 0) return undefined
+  const at = program.definition(path, { ...value.path, text: table })
+  const own = at === undefined ? undefined : program.file(at.file)
+  const [only, ...others] = at === undefined ? [] : (own?.writes(-1, at.name) ?? [])
+  if (only === undefined || others.length > 0) return undefined
+  const frozen = only.value.kind === 'call' ? own?.facts.calls[only.value.call] : undefined
+  return textOf(entryOf(frozen?.callee.text === 'Object.freeze' ? frozen.args[0] : only.value, member))
+}
+
 export function namedOf({ named }: Call, ...names: readonly string[]): Value | undefined {
   return named.find(([name]) => names.includes(name))?.[1]
 }

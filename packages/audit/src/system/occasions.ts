@@ -1,7 +1,7 @@
 // What happens by itself: timers and schedules, signals, events, the beginning and the end of a process.
 
 import type { Call, Value } from '../facts/facts.ts'
-import { type Entry, functionOf, isOfModule, namedOf, type Surroundings, textOf } from './entry.ts'
+import { type Entry, functionOf, isOfModule, namedOf, namedTextOf, type Surroundings, textOf } from './entry.ts'
 
 type Finder = (around: Surroundings, call: Call) => Iterable<Entry>
 
@@ -134,7 +134,7 @@ function* ofEvent(around: Surroundings, call: Call): Iterable<Entry> {
     }
     return
   }
-  const name = textOf(event)
+  const name = namedTextOf(around, event)
   if (name === undefined) return
   const isMessage = MESSAGES.test(name)
     ? SOCKETS.test(receiver)

@@ -106,6 +106,7 @@ function optionsFrom(library: Library, { args }: Call, method: string): number {
   }
   // A document and its variables, or all in one object.
   if (library.name === 'graphql-request') return args[0]?.kind === 'object' ? 0 : Number.POSITIVE_INFINITY
+  if (library.name === 'http-proxy') return 0
   if (library.name === 'needle' && method === 'needle') return 2
   // A request that was made elsewhere carries its signal.
   const [first] = args

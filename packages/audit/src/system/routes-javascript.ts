@@ -1,4 +1,5 @@
 // Routes of Express, Fastify, Koa, Hono and their like: `app.get('/x', guard, handler)`, `app.use('/x', router)`, `app.route('/x').get(…)`, `fastify.route({…})`.
+//   QT8. Of Fastify the handler may stand among the options: `app.get('/x', { schema, preHandler, handler })`.
 // A receiver whose creation is not seen is taken for a router only by its name and by what it is given, since clients are called alike: `api.get('/x', {…})`.
 
 import type { Call, Path, Value } from '../facts/facts.ts'
@@ -62,8 +63,10 @@ function readRoute(gathered: Gathered, around: Surroundings, call: Call): void {
   const [first] = call.args
   const given = chained ?? first
   const rest = chained === undefined ? call.args.slice(1) : call.args
-  const last = rest.at(-1)
-  if (given === undefined || last === undefined || !isHandler(last)) return
+  const options = rest.at(-1)
+  // QT8.
+  const last = options?.kind === 'object' ? entryOf(options, 'handler') : options
+  if (given === undefined || options === undefined || last === undefined || !isHandler(last)) return
   const router = routerOf(gathered, around, call)
   const path = textOf(constantValue(around, given))
   const isPath = path === undefined ? given.kind === 'list' || given.kind === 'other' : /^[/*]|^$/.test(path)
@@ -80,7 +83,7 @@ function readRoute(gathered: Gathered, around: Surroundings, call: Call): void {
     framework: '',
     site: { file: around.path, call },
     handler,
-    before: rest.slice(0, -1).flatMap(hooksOf),
+    before: (last === options ? rest.slice(0, -1) : rest).flatMap(hooksOf),
     router,
   })
 }

@@ -1,5 +1,6 @@
 // Routes of FastAPI, Starlette, Flask, Django, aiohttp and their like: by decorators (`@router.get('/x')`), by tables (`path('x', view)`), and by calls
 // (`app.add_url_rule`), with the prefixes of what includes them.
+//   QU11. A middleware that is a class runs by its `dispatch` or `__call__`, for every request.
 
 import type { Call, FunctionFacts, Path, Value } from '../facts/facts.ts'
 import type { BlockRef } from '../program/index.ts'
@@ -195,10 +196,21 @@ function readMiddleware(gathered: Gathered, around: Surroundings, call: Call): v
     path,
     framework: '',
     site,
-    handler: functionOf(around, middleware, call.block),
+    handler: answeringMethod(around, middleware, call) ?? functionOf(around, middleware, call.block),
     before: [],
     router,
   })
+}
+
+/** QU11. Of a class that is a middleware: what runs for a request, which its constructor does not. */
+function answeringMethod({ program, path }: Surroundings, given: Value, call: Call): BlockRef | undefined {
+  if (given.kind !== 'path' || program.classNamed(path, given.path) === undefined) return undefined
+  for (const method of ['dispatch', '__call__']) {
+    const callee = { ...given.path, text: `${given.path.text}.${method}` }
+    const found = program.target({ file: path, call: { ...call, callee } })
+    if (found !== undefined) return found
+  }
+  return undefined
 }
 
 /** `app.add_url_rule('/x', view_func=f)`, `app.router.add_get('/x', f)`. */

@@ -74,7 +74,17 @@ function readBuild(tree: Tree): ComposeBuild | undefined {
   const context = located(at(build, 'context')) ?? { value: '.', loc: build.loc }
   const isInline = at(build, 'dockerfile_inline') !== undefined
   const dockerfile = isInline ? { value: '', loc: build.loc } : located(at(build, 'dockerfile'))
-  return { context, dockerfile, target: scalarText(at(build, 'target')) }
+  return { context, dockerfile, target: scalarText(at(build, 'target')), args: readArguments(at(build, 'args')) }
+}
+
+/** A map, or a list of `NAME=value`. */
+function readArguments(tree: Tree | undefined): ReadonlyMap<string, string> {
+  const pairs = itemsOf(tree).map((item) => /^([^=]+)=(.*)$/.exec(scalarText(item) ?? '') ?? [])
+  const given = tree?.kind === 'list' ? [] : [...entriesOf(tree)]
+  return new Map([
+    ...given.map(([name, { value }]): [string, string] => [name, scalarText(value) ?? '']),
+    ...pairs.flatMap(([, name, value]): [string, string][] => (name === undefined ? [] : [[name, value ?? '']])),
+  ])
 }
 
 function readDependsOn(tree: Tree): ReadonlyMap<string, Located<Condition>> {

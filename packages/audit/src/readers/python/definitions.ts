@@ -102,8 +102,9 @@ function firstName({ text }: Path): string {
   return text.split('.', 1)[0] as string
 }
 
-function isImported(root: string): boolean {
-  return root.startsWith('import:')
+/** What was imported, or is a class of the module. */
+function isNamed(root: string): boolean {
+  return root === 'module' || root.startsWith('import:')
 }
 
 function readParams(reader: Reader, own: string, types: (Path | null)[]): string[] {
@@ -127,7 +128,7 @@ function readParams(reader: Reader, own: string, types: (Path | null)[]): string
       scopes.declare(name, 'param')
     }
     const type = tokens.take(':') ? readAnnotation(reader) : undefined
-    if (!isOwn) types.push(type !== undefined && isImported(scopes.rootOf(firstName(type))) ? type : null)
+    if (!isOwn) types.push(type !== undefined && isNamed(scopes.rootOf(firstName(type))) ? type : null)
     if (tokens.take('=')) reader.assign(reader.path(name, ''), from, readTest(reader), '=', true)
     if (tokens.at < closing && !tokens.is(',')) {
       tokens.broken(tokens.lines[tokens.at] ?? 1)

@@ -166,6 +166,18 @@ describe('answers and parallel work', () => {
     expect(python('db.query(Item).filter(Item.a == 1).all()')).toEqual([])
   })
 
+  it('QV7: a table is read whole with Drizzle', () => {
+    const read = (query: string, module = 'drizzle-orm'): readonly string[] =>
+      foundIn(unboundedQuery, {
+        'src/a.ts': `import { eq } from '${module}'\n${EXPRESS}app.get('/x', async (req, res) => {\n  res.json(await db${query})\n})`,
+      })
+    expect(read('.select({ id: items.id }).from(items)')).toEqual(['review 5'])
+    expect(read('.select().from(items).orderBy(items.id)')).toEqual(['review 5'])
+    expect(read('.select().from(items).where(eq(items.id, 1))')).toEqual([])
+    expect(read('.select({ total: count() }).from(items)')).toEqual([])
+    expect(read('.select().from(items)', 'somewhere')).toEqual([])
+  })
+
   it('QJ20: a model is known by its folder, a collection by its name', () => {
     const read = (from: string, query: string): readonly string[] =>
       foundIn(unboundedQuery, {
@@ -175,6 +187,16 @@ describe('answers and parallel work', () => {
     expect(read('../models/item.js', 'itemCollection.find().toArray()')).toEqual(['review 5'])
     expect(read('../lists/item.js', 'item.find({})')).toEqual([])
     expect(read('../models/item.js', 'item.find({ a })')).toEqual([])
+  })
+
+  it('QT4: a findAll of its own is no query', () => {
+    const read = (found: string): readonly string[] =>
+      foundIn(unboundedQuery, {
+        'src/b.ts': `export class Items {\n  async findAll() {\n    return ${found}\n  }\n}`,
+        'src/a.ts': `import { Items } from './b'\nconst items = new Items()\n${EXPRESS}app.get('/x', async (req, res) => {\n  res.json(await items.findAll())\n})`,
+      })
+    expect(read('[1, 2]')).toEqual([])
+    expect(read('this.itemModel.find()')).toEqual(['review src/b.ts:3'])
   })
 
   it('BD13: a call for each item is found where the list is a whole table, or comes with the request', () => {

@@ -11,13 +11,15 @@ export interface Container {
   readonly at: Place
   /** What is in it has a bound of its own. */
   readonly holdsBounded: boolean
+  /** A key that is asked for comes into being: `defaultdict`. */
+  readonly hasDefault: boolean
 }
 
 export interface Use extends Place {
   readonly file: string
   /**
-   * grow: a key or an item more; fill: something that is in it grows; take: something is taken out, or it begins anew; trim: something that is in it shrinks;
-   * size: its size is compared, or that of what is in it; hand: it is given to a function.
+   * grow: a key or an item more; fill: something that is in it grows; take: something is taken out, or it begins anew; trim: something that is in it shrinks, or its size is
+   * compared; size: its own size is compared; hand: it is given to a function.
    */
   readonly how: 'grow' | 'fill' | 'take' | 'trim' | 'size' | 'hand'
   /** grow: the key, or the item of a list. */

@@ -2,6 +2,7 @@
 // them, what takes something out, where their size is looked at, and where they are handed on. Aliases of a container and of what is in it are followed.
 // Invariants:
 //   BD1. A container with a bound of its own (`deque(maxlen=…)`, a cache class) is none.
+//   QU9. The size of what is in a container is no bound of the container; what has a default for every key grows by being asked.
 //   BD2. What is done to one container is never counted for another of the same name in another class, function or module.
 
 import type { Assignment, Call, FileFacts, Path, Place, Value } from '../../facts/facts.ts'
@@ -56,8 +57,8 @@ class Finder {
   /** By function and name. */
   readonly #aliases = new Map<string, Meaning>()
   /** Names that hold a size, by function and name; and lines on which keys are counted. */
-  readonly #sizes = new Map<string, Uses>()
-  readonly #counts = new Map<number, Uses>()
+  readonly #sizes = new Map<string, Meaning>()
+  readonly #counts = new Map<number, Meaning>()
 
   constructor(path: string, file: IndexedFile, others: ReadonlyMap<string, Uses>) {
     this.#path = path
@@ -89,7 +90,8 @@ class Finder {
     if (this.#byName.has(key)) return
     const at = { line, endLine, block }
     const holdsBounded = isMakerOfBounded(this.#facts, value)
-    const container: Container = { file: this.#path, scope, owner, name: target.text, at, holdsBounded }
+    const hasDefault = value.kind === 'call' && /defaultdict$/.test(this.#facts.calls[value.call]?.callee.text ?? '')
+    const container: Container = { file: this.#path, scope, owner, name: target.text, at, holdsBounded, hasDefault }
     const uses: Uses = { container, uses: [] }
     this.#byName.set(key, uses)
     this.#names.add(target.text)
@@ -238,6 +240,9 @@ class Finder {
         )
         if (!this.#isKnown(meant.found, key, isKeyed && depth === 0, block))
           meant.found.uses.push({ ...place, how, key, isKeyed, part: meant.part })
+        // QU9. `counts[ip].append(now)`: what has a default comes into being when it is asked for.
+        if (how === 'fill' && meant.depth === 1 && meant.found.container.hasDefault && /\.\[\]\.\w+$/.test(callee.text))
+          meant.found.uses.push({ ...place, how: 'grow', isKeyed: true })
         if (isCut) meant.found.uses.push({ ...place, how: 'trim', part: '' })
       } else if (TAKING.test(verb))
         meant.found.uses.push({ ...place, how: depth === 0 ? 'take' : 'trim', call, part: meant.part })
@@ -324,33 +329,39 @@ class Finder {
       [value.right, value.left],
     ] as const) {
       if (other.kind === 'number' && other.value <= 1) continue
-      const found = this.#sized(side, place)
-      if (found !== undefined) found.uses.push({ ...place, file: this.#path, how: 'size' })
+      const sized = this.#sized(side, place)
+      // What is in it has a bound then; it itself may hold as many of those as there are keys.
+      if (sized !== undefined)
+        sized.found.uses.push({
+          ...place,
+          file: this.#path,
+          ...(sized.depth > 0 ? { how: 'trim', part: '' } : { how: 'size' }),
+        })
     }
   }
 
-  #sized(value: Value, { block, line }: Pick<Place, 'block' | 'line'>): Uses | undefined {
+  #sized(value: Value, { block, line }: Pick<Place, 'block' | 'line'>): Meaning | undefined {
     if (value.kind === 'path') {
       const { text } = value.path
       if (text === '().length') return this.#counted(line)
       const named = /^(.+)\.(?:size|length)$/.exec(text)?.[1]
-      if (named !== undefined) return this.#meaning({ ...value.path, text: named }, block)?.found
+      if (named !== undefined) return this.#valueMeaning({ kind: 'path', path: { ...value.path, text: named } }, block)
       return this.#sizeNamed(text, block)
     }
     if (value.kind === 'operation')
       return this.#sized(value.left, { block, line }) ?? this.#sized(value.right, { block, line })
     const call = value.kind === 'call' ? this.#facts.calls[value.call] : undefined
     const [arg] = call?.args ?? []
-    return call?.callee.text === 'len' && arg !== undefined ? this.#valueMeaning(arg, block)?.found : undefined
+    return call?.callee.text === 'len' && arg !== undefined ? this.#valueMeaning(arg, block) : undefined
   }
 
   /** `const n = list.length`, compared later. */
-  #sizeNamed(name: string, block: number): Uses | undefined {
+  #sizeNamed(name: string, block: number): Meaning | undefined {
     return name.includes('.') ? undefined : this.#outwards(block, (fn) => this.#sizes.get(`${fn} ${name}`))
   }
 
   /** `Object.keys(c).length`: the call stands on the line of the comparison, or just before. */
-  #counted(line: number): Uses | undefined {
+  #counted(line: number): Meaning | undefined {
     return this.#counts.get(line) ?? this.#counts.get(line - 1)
   }
 
@@ -358,7 +369,7 @@ class Finder {
     for (const { callee, args, use, line, block } of this.#facts.calls) {
       if (use !== 'chained' || !/^Object\.(?:keys|values|entries)$/.test(callee.text)) continue
       const found = args[0] === undefined ? undefined : this.#valueMeaning(args[0], block)
-      if (found !== undefined) this.#counts.set(line, found.found)
+      if (found !== undefined) this.#counts.set(line, found)
     }
     for (const { target, value, block, line } of this.#facts.assignments) {
       if (target.isOwn || target.text.includes('.') || !isSize(this.#facts, value)) continue

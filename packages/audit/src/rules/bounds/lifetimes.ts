@@ -1,5 +1,6 @@
 // How long a container lives: as long as the process, where it is a module's own, or belongs to an object that is made once, at start-up or when first asked for;
 // shorter, where its object is made for a request; and where nobody is seen to make it, nothing is said.
+//   QU10. A middleware that is given to its framework as a class is made once.
 //   BD3. What is made in a function that runs by traffic, and is not kept by a module or by an object that lives on, does not live on.
 
 import type { Call, ClassFacts } from '../../facts/facts.ts'
@@ -17,6 +18,7 @@ const STARTING =
   /^_*(?:main|bootstrap|lifespan|startup|on_?startup|create_?app|build_?app|make_?app|create_?server|start_?server)(?:_|[A-Z]|$)/i
 const OF_APPLICATION = /^(?:app|application|server|fastify|global|globalThis|window|module\.exports)\b/
 const INSTANCE = /^_*(?:instance|singleton|shared)s?$/i
+const ADDING = ['add_middleware', 'Middleware']
 const HOPS_MAX = 5
 
 export class Lifetimes {
@@ -59,6 +61,12 @@ export class Lifetimes {
     const about = file?.facts.classes.find(({ block }) => block === ref.block)
     if (file === undefined || about === undefined || hops > HOPS_MAX) return 'unknown'
     if (isMadeOnce(file, about)) return 'process'
+    // QU10. `app.add_middleware(Limiter)`: the framework makes one, when it starts.
+    for (const site of this.#program.calls(ADDING)) {
+      const [given] = site.call.args
+      const meant = given?.kind === 'path' ? this.#program.classNamed(site.file, given.path) : undefined
+      if (meant?.file === ref.file && meant.block === ref.block) return 'process'
+    }
     let answer: Lifetime = 'unknown'
     for (const site of this.#program.callsNamed(about.name)) {
       const meant = this.#program.classNamed(site.file, site.call.callee)

@@ -189,3 +189,52 @@ test('BD5: what a client does when it is connected is no traffic', () => {
   expect(kept('online')).toEqual([])
   expect(kept('connection')).toEqual(['strong 2'])
 })
+
+describe('a middleware that counts', () => {
+  const limiter = (made: string, body: string): string =>
+    `from collections import defaultdict\nfrom starlette.middleware.base import BaseHTTPMiddleware\nclass Limiter(BaseHTTPMiddleware):\n    def __init__(self, app):\n        super().__init__(app)\n        self.seen = ${made}\n    async def dispatch(self, request, call_next):\n        ip = request.client.host\n        ${body}\n        return await call_next(request)\n`
+  const counted = (made: string, body: string): readonly string[] =>
+    found({
+      'src/limits.py': limiter(made, body),
+      'src/main.py':
+        'from fastapi import FastAPI\nfrom limits import Limiter\napp = FastAPI()\napp.add_middleware(Limiter)\n',
+    })
+  test.each([
+    ['{}', 'self.seen[ip] = self.seen.get(ip, 0) + 1'],
+    ['defaultdict(int)', 'self.seen[ip] += 1'],
+    [
+      'defaultdict(list)',
+      'recent = self.seen[ip]\n        while recent and recent[0] < now():\n            recent.pop(0)\n        self.seen[ip].append(now())',
+    ],
+  ])('QU9, QU10, QU11: %s with %j', (made, body) => {
+    expect(counted(made, body)).toEqual([expect.stringMatching(/^strong /)])
+  })
+
+  test('QU9: what stands under a key has a bound, and its keys have none', () => {
+    const few = 'if len(self.seen[ip]) > 9:\n            return None\n        self.seen[ip] = [*self.seen[ip], 1]'
+    expect(counted('{}', few)).toHaveLength(1)
+    expect(counted('{}', few.replace('len(self.seen[ip])', 'len(self.seen)'))).toEqual([])
+  })
+
+  test.each([
+    ['{}', 'if len(self.seen) > 1000:\n            self.seen.clear()\n        self.seen[ip] = 1'],
+    ['{}', 'self.seen[request.method] = 1'],
+    [
+      'defaultdict(list)',
+      'self.seen[ip].append(now())\n        for old in list(self.seen):\n            del self.seen[old]',
+    ],
+  ])('QU9: %s with %j is silent', (made, body) => {
+    expect(counted(made, body)).toEqual([])
+  })
+
+  test('QU11: what only the constructor does is done once', () => {
+    const source = limiter('{}', 'pass').replace('self.seen = {}', 'self.seen = {}\n        self.seen[app] = 1')
+    expect(
+      found({
+        'src/limits.py': source,
+        'src/main.py':
+          'from fastapi import FastAPI\nfrom limits import Limiter\napp = FastAPI()\napp.add_middleware(Limiter)\n',
+      }),
+    ).toEqual([])
+  })
+})

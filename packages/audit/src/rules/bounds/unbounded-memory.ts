@@ -190,7 +190,7 @@ function refOf(program: Program, { file: path, block }: Use): BlockRef | undefin
 /** `c[key] = …`: facts don't have the key. */
 function writtenKey(repository: Repository, { file, line }: Use): Value {
   const source = repository.files.read(file)?.split('\n', line)[line - 1] ?? ''
-  return { kind: 'other', text: /\[([^[\]]{1,120})\]\s*(?:[+|]?=|\?\?=|\|\|=)/.exec(source)?.[1] ?? '' }
+  return { kind: 'other', text: /\[([^[\]]{1,120})\](?:\s*(?:[+|]?=|\?\?=|\|\|=)|\.\w+\()/.exec(source)?.[1] ?? '' }
 }
 
 /** What a key was put together from, in the same function: `cache_key = f"page:{slug}"`. */

@@ -1,5 +1,7 @@
 // Routes that read a whole table: no filter, no limit. For review, since a table may be one that stays small; one finding for a component.
 //   BD12. Found where the handler of a route, or a function that it leads to through the layers below it, reads all rows with neither a condition nor a limit.
+//   QT4. A `findAll` of the repository's own is no query: what it does is looked at where it does it.
+//   QV7. Of Drizzle it is a selection from a table with nothing behind it and nothing counted, in a file that imports it.
 //   QJ20. A model is also known by the folder that it is imported from, a collection by its name.
 
 import type { Call, FileFacts, Value } from '../../facts/facts.ts'
@@ -10,6 +12,7 @@ import { callsWithin, reachedOf } from '../concurrency/reach.ts'
 import { lastName, mayHide, seenAt } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { isServed } from './served.ts'
+import { readsWhole } from './whole-tables.ts'
 
 const BOUNDING =
   /^(?:limit|take|first|last|paginate|slice|offset|skip|where|filter|filter_by|group_by|count|scalar|one|one_or_none|fetchmany|cursor|stream|yield_per|distinct|join|with_only_columns)$/
@@ -52,6 +55,8 @@ export const unboundedQuery: Rule = {
         const call = file.facts.calls[index] as Call
         if (seen.has(call) || !readsAll(file.facts, call)) continue
         seen.add(call)
+        // QT4.
+        if (program.target({ file: path, call }) !== undefined) continue
         const component = path.split('/').slice(0, 2).join('/')
         const list = found.get(component) ?? []
         found.set(component, list)
@@ -72,7 +77,9 @@ export const unboundedQuery: Rule = {
 
 function readsAll(facts: FileFacts, call: Call): boolean {
   const name = lastName(call.callee)
-  if (facts.language === 'python') return name === 'all' && call.args.length === 0 && readsAllPython(facts, call)
+  if (facts.language === 'python')
+    return (name === 'all' && call.args.length === 0 && readsAllPython(facts, call)) || readsWhole(facts, call)
+  if (name === 'from') return isOfDrizzle(facts, call) && !isCut(facts, call)
   // On what another call gave: a scope, which may well be a condition.
   if (call.on !== -1) return false
   if (name === 'findMany' || name === 'findAll') return !mayHide(call) && isUnfiltered(call.args[0]) && isOfTable(call)
@@ -80,6 +87,19 @@ function readsAll(facts: FileFacts, call: Call): boolean {
     return !mayHide(call) && isWhole(call.args[0]) && !isCut(facts, call)
   const [first] = call.args
   return name === 'query' && call.args.length === 1 && first?.kind === 'string' && SELECT_ALL.test(first.value)
+}
+
+/** QV7. `db.select().from(orders)`. */
+function isOfDrizzle({ calls, imports }: FileFacts, { callee, args: [table], on }: Call): boolean {
+  const select = calls[on]
+  return (
+    callee.text === '().from' &&
+    table?.kind === 'path' &&
+    select?.args.every((arg) => arg.kind === 'object' && arg.entries.every(([, { kind }]) => kind === 'path')) ===
+      true &&
+    /\.select(?:Distinct)?$/.test(select.callee.text) &&
+    imports.some(({ module }) => /^drizzle-orm(?:\/|$)/.test(module))
+  )
 }
 
 /** QJ20. `question.find({})` of what a file of models exports. */

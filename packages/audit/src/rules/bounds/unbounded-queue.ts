@@ -77,7 +77,17 @@ function* inMemory(repository: Repository): Iterable<Discovery> {
       lifetimes ??= new Lifetimes(traffic)
       const scope = isField ? 'field' : 'module'
       const at = { line: call.line, endLine: call.endLine, block }
-      if (lifetimes.of({ file: facts.file, scope, owner, name: target.text, at, holdsBounded: false }) !== 'process')
+      if (
+        lifetimes.of({
+          file: facts.file,
+          scope,
+          owner,
+          name: target.text,
+          at,
+          holdsBounded: false,
+          hasDefault: false,
+        }) !== 'process'
+      )
         continue
       yield {
         tier: 'strong',

@@ -2,6 +2,8 @@
 // on the way of a request or a message.
 //   CU12. In Python only what blocks whatever is given to it is found, in async functions and in the synchronous ones of the repository that they call; what is
 //         handed to a thread is not, and neither is a client of the asynchronous kind.
+//   QR14. The place is the async function, down to the line that waits in it or leads to what does.
+//   QW10. An async function that a synchronous one runs in a loop of its own holds up nobody else.
 //   CU13. In Node it is found only where a route, a consumer or a timer leads there; at start-up, and in what is read once and kept, it is not.
 
 import type { Call } from '../../facts/facts.ts'
@@ -45,10 +47,15 @@ export const blockingInAsync: Rule = {
   },
 }
 
-interface Blocked {
+interface Held {
   readonly call: Call
   readonly what: string
   readonly at: BlockRef | undefined
+}
+
+interface Blocked extends Held {
+  /** In the function itself: what blocks, or what leads there. */
+  readonly site: Call
 }
 
 /** CU12. */
@@ -56,7 +63,7 @@ function* inPython(program: Program, file: IndexedFile): Iterable<Discovery> {
   const { facts } = file
   for (const fn of bodiesOf(file).keys()) {
     const block = facts.blocks[fn]
-    if (block?.fn?.isAsync !== true || isStarting(file, fn)) continue
+    if (block?.fn?.isAsync !== true || isStarting(file, fn) || hasOwnLoop(file, fn)) continue
     const found = blockedIn(program, file, fn)
     const [first] = found
     if (first === undefined) continue
@@ -69,11 +76,27 @@ function* inPython(program: Program, file: IndexedFile): Iterable<Discovery> {
       symptom: `While ${block.name} waits for ${whats.slice(0, 3).join(', ')}, no other request, task or health check of this process goes on.`,
       rootCause: 'It is an async function, and what it calls does not give the thread back while it waits.',
       evidence: [
-        seenAt(facts.file, { line: block.line, endLine: Math.max(block.line, first.call.line) }, `async ${block.name}`),
+        seenAt(facts.file, { line: block.line, endLine: Math.max(block.line, first.site.line) }, `async ${block.name}`),
         ...found.slice(0, 3).map(({ call, what, at }) => seenAt(at?.file ?? facts.file, call, what)),
       ],
     }
   }
+}
+
+/** QW10. `asyncio.run(inner())` of a synchronous function around it: nobody else is in that loop. */
+function hasOwnLoop({ facts, functionOf }: IndexedFile, fn: number): boolean {
+  const { name, parent = -1 } = facts.blocks[fn] ?? {}
+  const around = functionOf(parent)
+  if (around === -1 || facts.blocks[around]?.fn?.isAsync === true) return false
+  return facts.calls.some(({ callee, args, block }) => {
+    const [given] = args
+    const inner = given?.kind === 'call' ? facts.calls[given.call] : undefined
+    return (
+      functionOf(block) === around &&
+      /(?:^|\.)(?:run|run_until_complete)$/.test(callee.text) &&
+      inner?.callee.text === name
+    )
+  })
 }
 
 function blockedIn(program: Program, file: IndexedFile, fn: number): readonly Blocked[] {
@@ -83,20 +106,40 @@ function blockedIn(program: Program, file: IndexedFile, fn: number): readonly Bl
     const call = facts.calls[index] as Call
     const what = blockedBy(program, file, fn, index)
     if (what !== undefined) {
-      found.push({ call, what, at: undefined })
+      found.push({ site: call, call, what, at: undefined })
       continue
     }
     const target = program.target({ file: facts.file, call })
     const held = target === undefined ? undefined : heldThrough(program, target, DEPTH_MAX)
-    if (held !== undefined) found.push(held)
+    if (held !== undefined) found.push({ ...held, site: call })
   }
   return found
 }
 
-const DEPTH_MAX = 3
+const DEPTH_MAX = 5
+
+interface Known {
+  readonly depth: number
+  readonly held: Held | undefined
+}
+
+const KNOWN = new WeakMap<Program, Map<string, Known>>()
 
 /** The first that blocks in a synchronous function of the repository, or in those that it calls. */
-function heldThrough(program: Program, target: BlockRef, depth: number): Blocked | undefined {
+function heldThrough(program: Program, target: BlockRef, depth: number): Held | undefined {
+  const known = KNOWN.get(program) ?? new Map<string, Known>()
+  KNOWN.set(program, known)
+  const key = `${target.file}\n${target.block}`
+  const kept = known.get(key)
+  if (kept !== undefined && (kept.held !== undefined || kept.depth >= depth)) return kept.held
+  // Until it is known a function that calls itself holds up nothing.
+  known.set(key, { depth, held: undefined })
+  const held = findHeld(program, target, depth)
+  known.set(key, { depth, held })
+  return held
+}
+
+function findHeld(program: Program, target: BlockRef, depth: number): Held | undefined {
   const file = program.file(target.file)
   const { fn, name = '' } = file?.facts.blocks[target.block] ?? {}
   if (file === undefined || fn === undefined || fn.isAsync || fn.isGenerator) return undefined

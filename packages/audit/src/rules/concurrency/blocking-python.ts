@@ -1,8 +1,10 @@
 // What blocks in Python, by the library that it comes from: sleeping, processes, HTTP, mail, databases, caches and clouds by their synchronous clients.
+//   QW4. A client that a function of the repository makes, or keeps, and returns is the client that it made.
+//   QR3. A database or a collection that a client hands out by a name in brackets, or as an attribute, is that client's.
 //   QL3. What is given may make it nothing: no time to wait for, or a text where an address would be asked.
 
 import type { Call, FileFacts, Path, Value } from '../../facts/facts.ts'
-import type { BlockRef, IndexedFile, Program } from '../../program/index.ts'
+import type { BlockRef, CallSite, IndexedFile, Program } from '../../program/index.ts'
 import { lastName, optionOf } from '../queries.ts'
 import { bodyOf } from './flow.ts'
 
@@ -108,13 +110,46 @@ function clientOf(program: Program, file: IndexedFile, call: Call): string | und
   if (candidates.length === 0 || !callee.text.includes('.') || callee.text.startsWith('()')) return undefined
   const parts = callee.text.split('.')
   for (let length = parts.length - 1; length > 0 && length > parts.length - 4; length--) {
-    const made = program.created(file.facts.file, { ...callee, text: parts.slice(0, length).join('.') }, call.block)
-    const name = made === undefined ? undefined : (fullName(made.call.callee) ?? made.call.callee.text)
-    if (name === undefined) continue
-    return candidates.find(([client]) => client.test(name))?.[2]
+    const path: Path = { ...callee, text: parts.slice(0, length).join('.') }
+    const made = program.created(file.facts.file, path, call.block) ?? handedOutBy(program, file.facts.file, path)
+    if (made === undefined) continue
+    const name = fullName(made.call.callee) ?? made.call.callee.text
+    const known = candidates.find(([client]) => client.test(name))?.[2]
+    const handed = known === undefined ? handedBy(program, made) : undefined
+    const given = handed === undefined ? '' : (fullName(handed.call.callee) ?? '')
+    return known ?? candidates.find(([client]) => client.test(given))?.[2]
   }
   return undefined
 }
+
+/** QW4. What a function of the repository makes, or made before and keeps, and returns. */
+function handedBy(program: Program, { file: path, call }: CallSite): CallSite | undefined {
+  const target = program.target({ file: path, call })
+  const own = target === undefined ? undefined : program.file(target.file)
+  if (target === undefined || own === undefined || own.facts.blocks[target.block]?.fn?.isAsync === true)
+    return undefined
+  for (const { kind, value, block } of own.facts.exits) {
+    if (kind !== 'return' || own.functionOf(block) !== target.block) continue
+    const made = value?.kind === 'call' ? own.facts.calls[value.call] : undefined
+    if (made !== undefined) return { file: target.file, call: made }
+    const kept = value?.kind === 'path' ? program.created(target.file, value.path, block) : undefined
+    if (kept !== undefined) return kept
+  }
+  return undefined
+}
+
+/** QR3. `db` of `db = client['shop']`, `orders` of `orders = db.orders`. */
+function handedOutBy(program: Program, from: string, path: Path, hops = 0): CallSite | undefined {
+  const { file = '', name = '' } = program.definition(from, path) ?? {}
+  const [only, ...more] = name === '' ? [] : (program.file(file)?.writes(-1, name) ?? [])
+  if (only?.value.kind !== 'path' || more.length > 0 || hops > HOPS_MAX) return undefined
+  const { text } = only.value.path
+  const owner: Path = { ...only.value.path, text: text.slice(0, Math.max(0, text.indexOf('.'))) }
+  if (owner.text === '') return undefined
+  return program.created(file, owner, only.block) ?? handedOutBy(program, file, owner, hops + 1)
+}
+
+const HOPS_MAX = 3
 
 const SESSION = /^(?:db|session|_session|db_session|_db|database_session|sess)$/
 const QUERIES = /^(?:execute|exec|scalar|scalars|commit|flush|refresh|rollback)$/
@@ -130,7 +165,9 @@ function sessionOf(program: Program, file: IndexedFile, fn: number, call: Call, 
   const owner = text.slice(0, Math.max(0, text.length - method.length - 1))
   const name = owner.slice(owner.lastIndexOf('.') + 1)
   const isQuery = method === 'query' && call.args.length > 0 && chainEnds(facts, index)
-  if (!isQuery && !QUERIES.test(method)) return undefined
+  // `session.get(User, id)`.
+  const isGet = method === 'get' && call.args.length > 1 && call.args[0]?.kind === 'path'
+  if (!isQuery && !isGet && !QUERIES.test(method)) return undefined
   if (awaitsOf(file, fn, owner)) return undefined
   if (isAnnotated(program, file, fn, owner)) return SYNCHRONOUS_SESSION
   if (call.use === 'returned' || !SESSION.test(name) || !usesSqlAlchemy(facts)) return undefined

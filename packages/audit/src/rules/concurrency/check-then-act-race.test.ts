@@ -200,6 +200,7 @@ test.each([
     ['strong a.ts:3'],
   ],
   [`${MOVE}\n    await this.mails.sendReceipt(userId)`, ['review a.ts:3']],
+  [`${MOVE}\n    await addPrintJob(userId)`, ['review a.ts:3']],
   [MOVE, []],
   [`item.title = 'x'\n    await this.itemRepository.save(item)\n    await this.mails.sendReceipt(userId)`, []],
   [
@@ -223,4 +224,33 @@ test('QL4: what stands in the other branch is not done because of the move', () 
 `
   expect(foundBy(checkThenActRace, { 'a.py': verify('pass') })).toEqual(['review a.py:2'])
   expect(foundBy(checkThenActRace, { 'a.py': verify('send_mail(user)') })).toEqual([])
+})
+
+const SERVES = "import express from 'express'\nimport { shoot } from './shots'\nconst app = express()\n"
+const SHOTS = (make: string): string => `let browser
+let making
+export async function take() {
+  ${make}
+  return browser
+}
+export async function shoot(req, res) { res.send(await (await take()).shot(req.body.url)) }
+`
+const ROUTE = "app.post('/shots', shoot)\n"
+
+test.each([
+  ['if (browser) return browser\n  browser = await engine.launch()', ROUTE, ['strong shots.ts:5']],
+  ['if (!browser) {\n    browser = await engine.launch()\n  }', ROUTE, ['strong shots.ts:5']],
+  ['browser ??= await engine.launch()', ROUTE, ['strong shots.ts:4']],
+  // The promise is kept; a mark of its own; made at start; nobody asks; what is made may well be made twice.
+  ['if (!making) making = engine.launch()\n  browser = await making', ROUTE, []],
+  ['if (making || browser) return browser\n  making = true\n  browser = await engine.launch()', ROUTE, []],
+  [
+    'if (browser) return browser\n  browser = await engine.launch()',
+    `import { take } from './shots'\ntake()\n${ROUTE}`,
+    [],
+  ],
+  ['if (browser) return browser\n  browser = await engine.launch()', '', []],
+  ['if (browser) return browser\n  browser = await engine.read()', ROUTE, []],
+])('QV11: what is made when it is first needed, %j with %j, is %j', (make, route, expected) => {
+  expect(foundBy(checkThenActRace, { 'app.ts': `${SERVES}${route}`, 'shots.ts': SHOTS(make) })).toEqual(expected)
 })

@@ -1,5 +1,5 @@
 // Check, then act: a function looks whether something is there, or what version it has, decides by it, and writes, with nothing that keeps a second caller from doing the same
-// in between. Found for rows (looked for, then made; counted, then made with the next number; tested, then moved on: transition.ts; compared, then taken: spent.ts) and for keys of Redis (read and compared or tested, then set).
+// in between. Found for rows (looked for, then made; counted, then made with the next number; tested, then moved on: transition.ts; compared, then taken: spent.ts), for what a variable keeps (lazily-made.ts) and for keys of Redis (read and compared or tested, then set).
 // Silent where a lock, a script, a transaction that locks or is serializable, or a unique key stands behind it; where the violation of a unique key is caught;
 // where the read is a cache's; in scripts, migrations, seeds and start-up.
 //   CU1. A row that is made because it was not found is strong where its table is seen and no unique key has a column that it was looked for by; where the
@@ -15,6 +15,7 @@ import type { Discovery, Rule } from '../rule.ts'
 import { bodiesOf, controlsOf, derived, holds, isFrom, knownOf, type Standing } from './flow.ts'
 import { isGuarded, sourceOf } from './guarded.ts'
 import { keyOf } from './keys.ts'
+import { lazilyMade } from './lazily-made.ts'
 import { movedRows } from './moved-rows.ts'
 import { isStarting, runsAlone } from './places.ts'
 import type { RedisUse } from './redis.ts'
@@ -48,13 +49,15 @@ export const checkThenActRace: Rule = {
     for (const path of program.files) {
       const file = program.file(path)
       if (file === undefined || runsAlone(path)) continue
-      for (const fn of bodiesOf(file).keys())
+      for (const fn of bodiesOf(file).keys()) {
+        if (fn !== -1) yield* lazilyMade(repository, program, file, fn)
         if (fn !== -1 && !isStarting(file, fn)) {
           yield* racesOf(repository, program, file, fn)
           yield* movedStates(repository, program, file, fn)
           yield* movedRows(repository, program, file, fn)
           yield* spent(repository, program, file, fn)
         }
+      }
     }
   },
 }

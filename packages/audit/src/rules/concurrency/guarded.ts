@@ -9,7 +9,7 @@ const LOCKING =
   /(?:^|[._])(?:\w*mutex\w*|\w*semaphore\w*|redlock\w*|run_?exclusive|with_?\w*lock|\w*[a-z]_lock|_?lock|\w*Locks?|acquire\w*|synchronized|single_?flight|advisory\w*|try_?lock\w*|get_?lock|lock_?for\w*)(?:$|[._])/i
 const NO_LOCK = /unlock|block$|blocked|is_?locked|locked$|release|clock$/i
 export const LOCKING_STATEMENTS =
-  /\bfor\s+(?:no\s+key\s+)?(?:update|share)\b|serializable|advisory|pessimistic_|with_for_update|select_for_update|LOCK\.UPDATE|\bLOCK\s+TABLE\b|\bWATCH\b|\bversion_id_col\b|redis\.call|skip\s+locked|\.eval\(/i
+  /\bfor\s+(?:no\s+key\s+)?(?:update|share)\b|serializable|\.for\(\s*['"](?:no key )?(?:update|share)|advisory|pessimistic_|with_for_update|select_for_update|LOCK\.UPDATE|\bLOCK\s+TABLE\b|\bWATCH\b|\bversion_id_col\b|redis\.call|skip\s+locked|\.eval\(/i
 
 /** Is what this function does kept apart by something: around it, in it, or around all of its callers? */
 export function isGuarded(program: Program, files: FileIndex, file: IndexedFile, fn: number, depth = 0): boolean {

@@ -136,6 +136,7 @@ describe('QK7: states that are moved on', () => {
       REFUND(MOVE, 'await prisma.wallet.update({ where: { id }, data: { balance: { increment: 5 } } })'),
       ['strong a.ts:2'],
     ],
+    ['QT6: it is queued', REFUND(MOVE, 'await this.queueRefund(id)'), ['review a.ts:2']],
     ['money is sent', REFUND(MOVE, 'await stripe.refunds.refund(id)'), ['review a.ts:2']],
     ['the state is asked for', REFUND(MOVE.replace('{ id }', "{ id, status: 'PAID' }"), RETURNED), []],
     ['nothing else is done', REFUND(MOVE, ''), []],

@@ -133,3 +133,14 @@ test('CU7: the version that a method takes is left out by who has read before', 
   expect(foundBy(lostUpdate, { 'rooms.ts': store, 'doors.ts': use('id, room, room.version') })).toEqual([])
   expect(foundBy(lostUpdate, { 'rooms.ts': store, 'doors.ts': use('id, fresh') })).toEqual([])
 })
+
+test('QT7: rows of Drizzle are read and written back', () => {
+  const pay = (set: string, more = '', module = 'drizzle-orm'): readonly string[] =>
+    foundBy(lostUpdate, {
+      'a.ts': `import { eq } from '${module}'\nexport async function pay(id: number, cost: number) {\n  const [row] = await db.select({ balance: wallets.balance }).from(wallets).where(eq(wallets.id, id))${more}\n  const balance = row?.balance ?? 0\n  await db.update(wallets).set({ balance: ${set} }).where(eq(wallets.id, id))\n}`,
+    })
+  expect(pay('balance - cost')).toEqual(['strong a.ts:5'])
+  expect(pay('cost')).toEqual([])
+  expect(pay('balance - cost', ".for('update')")).toEqual([])
+  expect(pay('balance - cost', '', 'elsewhere')).toEqual([])
+})

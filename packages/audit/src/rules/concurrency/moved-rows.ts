@@ -2,6 +2,7 @@
 // row's id. Two at once both find the old state; what is done beside the move is done twice: money is given back twice, an order is bought twice.
 //   QK7. Found where the field that was tested is set to something fixed, the condition of the update does not name it, and the function does something else that
 //        counts. What is read in the transaction that writes is kept apart by what that transaction is; what is read before it is not.
+//   QT6. What is queued because of the move is queued twice.
 
 import type { Call, FileFacts, Value } from '../../facts/facts.ts'
 import type { IndexedFile, Program } from '../../program/index.ts'
@@ -14,7 +15,7 @@ import { columnOf, type RowUse } from './tables.ts'
 import { usesOf } from './uses.ts'
 
 const EFFECTS =
-  /^(?:send|publish|produce|charge|refund|transfer|pay(?!load)|capture|enqueue|dispatch|purchase|complete|fulfil+|deliver|issue|credit|debit|withdraw|deposit|vend|redeem|grant|ship)(?:[A-Z_]\w*)?$/
+  /^(?:send|publish|produce|charge|refund|transfer|pay(?!load)|capture|enqueue|queue|dispatch|purchase|complete|fulfil+|deliver|issue|credit|debit|withdraw|deposit|vend|redeem|grant|ship)(?:[A-Z_]\w*)?$/
 
 export function* movedRows(
   repository: Repository,

@@ -2,9 +2,10 @@
 // rounds apart.
 //   CU9. A function that tests a flag which it sets itself, holds a lock, or waits for nothing is silent; so is what runs in a browser, and Python's schedulers,
 //        which start no second round by themselves.
+//   QV8. A round whose calls all have deadlines that end before the next one begins, as far as both are seen, is silent; what it does for each of many counts as without.
 //   CU10. Strong where a round leaves the process; where what it waits for is not seen it is for review.
 
-import type { Value } from '../../facts/facts.ts'
+import type { Call, Value } from '../../facts/facts.ts'
 import { type BlockRef, type IndexedFile, type Program, programOf } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { type Entry, entriesOf } from '../../system/entries.ts'
@@ -45,12 +46,12 @@ export const overlappingInterval: Rule = {
         continue
       if (isWrapped(program, entry)) continue
       const round = new Round(repository, program, entry.handler)
-      if (!round.isAsync || round.isKeptApart) continue
+      if (!round.isAsync || round.isKeptApart || round.endsWithin(everyMs(program, entry))) continue
       const { site } = entry
       yield {
-        tier: round.leaves ? 'strong' : 'review',
+        tier: round.asks ? 'strong' : 'review',
         symbol: symbolOf(file.facts, site.call.block),
-        cause: round.leaves ? `timers of ${site.file}` : 'timers that wait for something',
+        cause: round.asks ? `timers of ${site.file}` : 'timers that wait for something',
         symptom: 'When a round takes longer than the interval a second one runs beside it, then a third.',
         rootCause: `The ${entry.kind} starts an async function and does not wait for it, and nothing in it notices that one is running.`,
         evidence: [seenAt(site.file, site.call, 'started here, again and again')],
@@ -66,7 +67,16 @@ function repeats({ kind, framework, name, site: { call } }: Entry, { facts }: In
     return lastName(call.callee) === 'setInterval' && !(every?.kind === 'number' && every.value >= RARE_MS)
   }
   const waits = ['noOverlap', 'waitForCompletion', 'protect'].some((option) => optionOf(call, option) !== undefined)
-  return kind === 'schedule' && !waits && /^(?:node-)?cron$|nest/.test(framework) && isOften(name)
+  return (
+    kind === 'schedule' && !waits && /^(?:node-)?cron$|nest/.test(framework) && (isOften(name) || isNamedOften(call))
+  )
+}
+
+/** Undefined: not known. */
+function everyMs(program: Program, { kind, site: { file, call } }: Entry): number | undefined {
+  const given = kind === 'interval' ? call.args[1] : undefined
+  const value = given === undefined ? undefined : constantOf(program, file, given)
+  return value?.kind === 'number' ? value.value : undefined
 }
 
 /** `const poll = single(async () => …)`: whoever wraps a function that a timer calls does so to keep its rounds apart. */
@@ -82,18 +92,35 @@ function isOften(expression: string): boolean {
   return fields.length === 5 && fields[0] === '*' && fields[1] === '*'
 }
 
+/** `CronExpression.EVERY_10_SECONDS` of Nest. */
+function isNamedOften({ args: [given] }: Call): boolean {
+  return given?.kind === 'path' && /^CronExpression\.EVERY_(?:SECOND|\d+_SECONDS|MINUTE)$/.test(given.path.text)
+}
+
 /** One round of a timer, with the functions of the repository that it calls. */
 class Round {
   isAsync = false
   isKeptApart = false
   leaves = false
+  /** What its calls may take at most, one after the other; undefined: none has a deadline of its own. */
+  #boundMs: number | undefined
   readonly #seen = new Set<string>()
 
   constructor(repository: Repository, program: Program, handler: BlockRef) {
     this.#read(repository, program, handler, 0)
   }
 
-  #read(repository: Repository, program: Program, ref: BlockRef, depth: number): void {
+  /** Something outside, with a deadline or without. */
+  get asks(): boolean {
+    return this.leaves || this.#boundMs !== undefined
+  }
+
+  /** QV8. */
+  endsWithin(everyMs: number | undefined): boolean {
+    return !this.leaves && this.#boundMs !== undefined && this.#boundMs < (everyMs ?? Number.POSITIVE_INFINITY)
+  }
+
+  #read(repository: Repository, program: Program, ref: BlockRef, depth: number, isRepeated = false): void {
     const file = program.file(ref.file)
     const key = `${ref.file} ${ref.block}`
     if (file === undefined || this.#seen.has(key) || depth > DEPTH_MAX) return
@@ -107,12 +134,20 @@ class Round {
       if (call.use === 'awaited') this.isAsync = true
       if (/^(?:clearInterval|clearTimeout)$/.test(call.callee.text)) this.isKeptApart ||= depth === 0
       const outbound = outboundOf(repository).at({ file: ref.file, call })
-      if (outbound !== undefined)
-        this.leaves ||= call.use === 'awaited' || call.use === 'returned' || call.use === 'chained'
+      const isMany = isRepeated || isInLoop(file, call.block, ref.block)
+      if (outbound !== undefined && /^(?:awaited|returned|chained)$/.test(call.use)) {
+        if (outbound.deadline.state !== 'present' || isMany) this.leaves = true
+        else this.#boundMs = (this.#boundMs ?? 0) + (outbound.deadline.ms ?? 0)
+      }
       const target = program.target({ file: ref.file, call })
-      if (target !== undefined) this.#read(repository, program, target, depth + 1)
+      if (target !== undefined) this.#read(repository, program, target, depth + 1, isMany)
     }
   }
+}
+
+function isInLoop({ facts: { blocks } }: IndexedFile, block: number, fn: number): boolean {
+  for (let at = block; at >= 0 && at !== fn; at = blocks[at]?.parent ?? -1) if (blocks[at]?.kind === 'loop') return true
+  return false
 }
 
 /** It tests what it sets itself: `if (this.running) return; this.running = true`. */

@@ -55,6 +55,29 @@ test.each([
   expect(foundBy(stateInMemory, { [path]: text })).toEqual(expected)
 })
 
+const SEATS = (seats: string) =>
+  `${APP}${seats}\napp.post('/book', (req, res) => { if (seats[req.body.row] > 0) seats[req.body.row]--; res.end() })`
+
+test.each([
+  [SEATS('const seats = { a: 12 }').replaceAll('seats', 'stock'), ['strong a.ts:3']],
+  [
+    `${APP}let users = [{ id: 1, name: 'Ann' }]\napp.delete('/u/:id', (req, res) => { users = users.filter((u) => u.id !== 1); res.end() })\napp.get('/u', (req, res) => res.json(users))`,
+    ['strong a.ts:3'],
+  ],
+  // Nothing changes it; what it begins with is no row; its name is that of something else.
+  [
+    `${APP}const users = [{ id: 1, name: 'Ann' }]\napp.get('/u', (req, res) => res.json(users.filter((u) => u.id === 1)))`,
+    [],
+  ],
+  [
+    `${APP}const stock = { open: () => 1 }\napp.post('/b', (req, res) => { stock[req.body.row] = 1; res.end(stock.open()) })`,
+    [],
+  ],
+  [SEATS('const seats = { a: 12 }').replaceAll('seats', 'defaults'), []],
+])('QV1: a collection that begins with rows: %j is %j', (text, expected) => {
+  expect(foundBy(stateInMemory, { 'a.ts': text })).toEqual(expected)
+})
+
 const BUS = (body: string) => `class Orders:
     async def listen(self):
         await self.bus.subscribe(topics=["paid"], consumer_group="orders", handler=self.on_paid)

@@ -1,10 +1,11 @@
-// Rows and documents in JavaScript: by the shapes of Prisma, Mongoose, TypeORM, Sequelize, Supabase and the drivers of MongoDB.
+// Rows and documents in JavaScript: by the shapes of Prisma, Mongoose, TypeORM, Sequelize, Supabase and the drivers of MongoDB; of Drizzle in rows-drizzle.ts.
 //   QK11. A field that is declared as a repository or a model of something is that thing’s table, whatever the field is called.
 //   QK6. Of a builder of queries the table stands before, and the conditions behind.
 //   QJ15. A document that is made by its class and saved is a row that is made.
 
 import type { Call, FileFacts, Value } from '../../facts/facts.ts'
 import { isInside, lastName, optionOf } from '../queries.ts'
+import { drizzleUse } from './rows-drizzle.ts'
 import { columnOf, entityOf, type Given, type RowUse } from './tables.ts'
 
 const SINGLE = /^(?:findUnique|findUniqueOrThrow|findById|findByPk|findOneById|get_by_id)$/
@@ -70,7 +71,7 @@ function builtUse(facts: FileFacts, index: number, call: Call): RowUse | undefin
 }
 
 export function javascriptUse(facts: FileFacts, index: number, call: Call): RowUse | undefined {
-  const built = builtUse(facts, index, call)
+  const built = builtUse(facts, index, call) ?? drizzleUse(facts, index, call)
   if (built !== undefined) return built
   const name = lastName(call.callee)
   if (name === 'save') return savedDocument(facts, index, call)

@@ -1,6 +1,7 @@
 // State of the business that lives in a variable: a Map, dict or list of the module or of one object, which requests or messages write and read.
 //   CU17. Found where a route, a consumer or a socket leads to the writing, something else reads it, and nothing in its file keeps it elsewhere. Caches, metrics,
 //         limits, handlers and what is under way are not state; neither is what only start-up fills.
+//   QV1. A collection of the module that begins with rows (balances, a first user) is state as well, once a request changes it.
 
 import type { Call, Value } from '../../facts/facts.ts'
 import { type IndexedFile, programOf } from '../../program/index.ts'
@@ -18,7 +19,7 @@ const NO_STATE =
   /cache|memo|lru|limit|throttl|bucket|attempts|metric|stat(?:s|istics)?$|counter|histogram|timer|interval|timeout|listener|handler|callback|hook|middleware|plugin|inflight|in_flight|pending|lock|mutex|queue|buffer|pool|seen|visited|warn|error|log|schema|route|config|option|constant|default|mapping|lookup|allowed|providers?$|factor|strateg|breaker|health|debounce|nonce|dedup|abort|controller|translation|locale|template|debug|trace|span|registry_?types|subscri|watch|observer|singleton|instance|client|models?$|modules?$|extension|commands?$|tools?$/i
 const NO_STATE_FILE = /\.(?:tsx|jsx)$|rate[_-]?limit|limiter|throttl|cache|metrics|telemetry/i
 const STATE =
-  /session|user|account|customer|order|cart|payment|invoice|booking|reservation|agent|registry|register|connection|socket|room|game|player|match|job|task|workflow|saga|execution|run|conversation|message|chat|thread|notification|device|document|project|tenant|polic|context|event|alert|incident|token|code|otp|store|storage|db|database|state|record|item|product|ticket|report|upload|file|key|webhook|experiment|deployment|node|service|peer|lobby|presence|online|active/i
+  /session|user|account|customer|order|cart|payment|invoice|booking|reservation|agent|registry|register|connection|socket|room|game|player|match|job|task|workflow|saga|execution|run|conversation|message|chat|thread|notification|device|document|project|tenant|polic|context|event|alert|incident|token|code|otp|store|storage|db|database|state|record|item|product|ticket|report|upload|file|key|webhook|experiment|deployment|node|service|peer|lobby|presence|online|active|stock|inventor|balance|wallet|todo/i
 const ADDS = /^(?:set|add|push|append|unshift|insert|setdefault|update|extend)$/
 const READS =
   /^(?:get|has|values|entries|keys|find|filter|forEach|map|items|some|size|length|includes|pop|remove|delete|discard|index|copy|sort|reduce|slice|every|at)$/
@@ -61,7 +62,7 @@ export const stateInMemory: Rule = {
           symbol: held.name,
           symptom: `A restart forgets ${held.name}${replicas > 1 ? `, and the ${replicas} replicas each have their own` : ', and a second replica would have its own'}.`,
           rootCause: `${held.name} is a variable of the process, written on the way of ${wayOf(found)}, and nothing here keeps it elsewhere.`,
-          evidence: [seenAt(path, held, 'kept here'), seenAt(path, found.write, 'written by a request')],
+          evidence: [seenAt(path, held, `kept here, and written by a request in line ${found.write.line}`)],
         }
       }
     }
@@ -100,7 +101,8 @@ function* heldIn(file: IndexedFile): Iterable<Held> {
   for (const { target, value, block, line, endLine, operator } of facts.assignments) {
     const isModule = !target.isOwn && target.root === 'module' && block === 0
     const name = target.text
-    if (operator !== '=' || (!isModule && !target.isOwn) || name.includes('.') || !isEmpty(file, value)) continue
+    if (operator !== '=' || (!isModule && !target.isOwn) || name.includes('.')) continue
+    if (!isEmpty(file, value) && !(isModule && isSeeded(value))) continue
     const owner = isModule ? -1 : file.classOf(block)
     if ((target.isOwn && owner === -1) || NO_STATE.test(name) || !STATE.test(name) || /^[A-Z0-9_]+$/.test(name))
       continue
@@ -119,6 +121,18 @@ function isEmpty({ facts }: IndexedFile, value: Value): boolean {
   if (call === undefined) return false
   if (/^(?:Map|Set)$/.test(call.callee.text)) return call.isNew && call.args.length === 0
   return /(?:^|\.)(?:dict|set|list|defaultdict|OrderedDict|deque)$/.test(call.callee.text) && call.named.length === 0
+}
+
+const PLAIN: ReadonlySet<Value['kind']> = new Set(['string', 'number', 'boolean', 'null'])
+
+/** QV1. What a demonstration begins with: rows that are written out. */
+function isSeeded(value: Value): boolean {
+  if (value.kind === 'list') return value.items.length > 0 && !value.hasSpread && value.items.every(isRow)
+  return isRow(value)
+}
+
+function isRow(value: Value): boolean {
+  return value.kind === 'object' && !value.hasSpread && value.entries.every(([, each]) => PLAIN.has(each.kind))
 }
 
 function isOfConstruction(file: IndexedFile, block: number): boolean {
@@ -164,7 +178,9 @@ function usedBy(repository: Repository, file: IndexedFile, held: Held): Used | u
     // `const session = this.sessions[id]`.
     if (value.kind === 'path' && value.path.text !== held.name && is(value.path.text, value.path.isOwn, block)) reads++
     if (isDeclaration || operator === 'delete' || !is(target.text, target.isOwn, block)) continue
-    if (target.text.startsWith(`${held.name}.`)) write({ line, endLine, block })
+    const made = value.kind === 'call' ? facts.calls[value.call]?.callee : undefined
+    const isReplaced = target.text === held.name && made?.isOwn === isOwn && made.text.startsWith(`${held.name}.`)
+    if (isReplaced || target.text.startsWith(`${held.name}.`)) write({ line, endLine, block })
   }
   return !kept && (reads > 0 || readInBlocks(file, held, isOwn)) ? found : undefined
 }

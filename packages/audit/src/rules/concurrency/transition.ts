@@ -15,7 +15,8 @@ import { savesRow } from './row-update.ts'
 import type { RowUse } from './tables.ts'
 import { usesOf } from './uses.ts'
 
-const SENDS = /^(?:send|publish|emit|produce|charge|refund|transfer|pay|capture|notify|enqueue|dispatch)(?:[A-Z_]\w*)?$/
+const SENDS =
+  /^(?:send|publish|emit|produce|charge|refund|transfer|pay|capture|notify|enqueue|dispatch)(?:[A-Z_]\w*)?$|^(?:add|remove|cancel|schedule|queue)\w*(?:Job|Task|Queue)s?$/
 const VERSIONED = /optimistic_?concurrency|version_?id_?col|VersionColumn|expected_?version|__v\b/i
 
 export function* movedStates(

@@ -1,6 +1,8 @@
 // Transactions that are held open over a call to somebody else.
 //   CU11. A call over HTTP or RPC, or the sending of a mail, within a transaction is found, in its callback, its `with`, or between BEGIN and COMMIT, also through
 //        one function of the repository.
+//   QT9. Events that are awaited (`channel.publish`, `pusher.trigger`) and the administration of an identity provider leave the process as well.
+//   QR5. A task of Celery that is sent within it counts as well: the broker is somebody else, and a rollback takes nothing back.
 //   QL5. A session of SQLAlchemy that a `with` holds begins one with its first statement, and ends it with the commit.
 
 import type { Call } from '../../facts/facts.ts'
@@ -8,6 +10,7 @@ import { type CallSite, type IndexedFile, type Program, programOf } from '../../
 import type { Repository } from '../../repository/repository.ts'
 import { type OutboundCalls, outboundOf } from '../../system/outbound.ts'
 import { GUARANTEES } from '../guarantees.ts'
+import { sendsTask } from '../messages/tasks.ts'
 import { lastName, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { bodiesOf, bodyOf } from './flow.ts'
@@ -15,9 +18,11 @@ import { runsAlone } from './places.ts'
 import { callsWithin } from './reach.ts'
 
 const OPENS = /^(?:\$transaction|transaction|withTransaction|runInTransaction|inTransaction|managedTransaction|tx)$/
-const HOLDS = /(?:^|\.)(?:atomic|begin|transaction|begin_nested)$/
+const HOLDS = /(?:^|\.)(?:atomic|begin|transaction|begin_nested|in_transaction)$/
 const SENDS =
   /(?:^|\.)(?:sendMail|send_mail|send_email|sendEmail|sendgrid\.send|sgMail\.send|emails\.send|messages\.create|paymentIntents\.\w+|charges\.create|refunds\.create|transfers\.create|PaymentIntent\.create|Charge\.create|Refund\.create)$/
+/** QT9. */
+const TELLS = /(?:^|\.)(?:publish|trigger)$|\.auth\.admin\.\w+$/
 
 export const txWithOutbound: Rule = {
   meta: {
@@ -56,9 +61,8 @@ export const txWithOutbound: Rule = {
               'While the other system is slow its rows are locked and its connection is taken; enough of them, and nobody gets one.',
             rootCause: 'The call is made between the beginning and the commit of a transaction.',
             evidence: [
-              seenAt(path, call, 'called within the transaction'),
-              seenAt(path, at, 'the transaction'),
-              ...(sent.call === call ? [] : [seenAt(sent.file, sent.call, 'and leaves the process here')]),
+              seenAt(path, call, `called within the transaction of line ${at.line}`),
+              ...(sent.file === path ? [] : [seenAt(sent.file, sent.call, 'and leaves the process here')]),
             ],
           }
           break
@@ -149,7 +153,7 @@ function leaving(
   outbound: OutboundCalls,
   site: CallSite,
 ): CallSite | undefined {
-  if (isRemote(outbound, site)) return site
+  if (isRemote(outbound, site) || sendsTask(program, site)) return site
   if (!/^(?:awaited|returned|assigned|dropped|tested|argument|chained)$/.test(site.call.use)) return undefined
   const target = program.target(site)
   const file = target === undefined ? undefined : program.file(target.file)
@@ -166,5 +170,6 @@ function leaving(
 function isRemote(outbound: OutboundCalls, site: CallSite): boolean {
   const found = outbound.at(site)
   if (found !== undefined && (found.kind === 'http' || found.kind === 'grpc')) return found.library !== 'prisma'
-  return SENDS.test(site.call.callee.text) && site.call.use !== 'dropped'
+  const { callee, use } = site.call
+  return (SENDS.test(callee.text) && use !== 'dropped') || (TELLS.test(callee.text) && use === 'awaited')
 }

@@ -28,6 +28,30 @@ test('CU9: a page, and a round every hour, are silent', () => {
   expect(foundBy(overlappingInterval, { 'a.ts': POLLER(round, 'setInterval(() => this.poll(), 3600000)') })).toEqual([])
 })
 
+test.each([
+  ['    await fetch("https://a.test", { signal: AbortSignal.timeout(2000) })', []],
+  ['    await fetch("https://a.test", { signal: AbortSignal.timeout(this.timeoutMs) })', []],
+  ['    await fetch("https://a.test", { signal: AbortSignal.timeout(9000) })', ['strong a.ts:2']],
+  [
+    '    await fetch("https://a.test", { signal: AbortSignal.timeout(3000) })\n    await fetch("https://b.test", { signal: AbortSignal.timeout(3000) })',
+    ['strong a.ts:2'],
+  ],
+  ['    for (const at of this.all) await fetch(at, { signal: AbortSignal.timeout(2000) })', ['strong a.ts:2']],
+  [
+    '    await fetch("https://a.test", { signal: AbortSignal.timeout(2000) })\n    await fetch("https://b.test")',
+    ['strong a.ts:2'],
+  ],
+])('QV8: %j every 5 s is %j', (body, expected) => {
+  expect(foundBy(overlappingInterval, { 'a.ts': POLLER(body) })).toEqual(expected)
+})
+
+test('CU9: a schedule of Nest is told by the name of its expression', () => {
+  const source = (expression: string): string =>
+    `import { Cron, CronExpression } from '@nestjs/schedule'\nclass Rounds {\n  @Cron(CronExpression.${expression})\n  async round() { await fetch('https://a.test') }\n}`
+  expect(foundBy(overlappingInterval, { 'a.ts': source('EVERY_10_SECONDS') })).toEqual(['strong a.ts:3'])
+  expect(foundBy(overlappingInterval, { 'a.ts': source('EVERY_DAY_AT_1AM') })).toEqual([])
+})
+
 test('CU9: what wraps the round may keep its rounds apart', () => {
   const source = (round: string): string => `const poll = ${round}\nsetInterval(poll, 5000)`
   const round = 'async () => { await fetch("https://a.test") }'
@@ -167,4 +191,83 @@ test.each([
   [ROUTE('  if (!page) page = fs.readFileSync("a.html")\n  res.end(page)', 'let page'), []],
 ])('CU13: %j is %j', (text, expected) => {
   expect(foundBy(blockingInAsync, { 'a.ts': text })).toEqual(expected)
+})
+
+const KEEPER = `import redis
+_kept = None
+def client():
+    global _kept
+    if _kept is None:
+        _kept = redis.Redis(host="r")
+    return _kept
+def read(key):
+    here = client()
+    return here.get(key)
+`
+const ASKED = 'from keeper import read\nasync def show(key):\n    return read(key)\n'
+const LAYERS = `from shared import Base
+class Desk(Base):
+    def act(self, given):
+        return super().act(given)
+class Front:
+    def __init__(self):
+        self.desk = Desk()
+    async def serve(self, given):
+        return self.desk.act(given)
+`
+const SHARED = `import requests
+class Model:
+    def ask(self, text):
+        return self._send(text)
+    def _send(self, text):
+        return requests.post("https://a.test", json=text)
+class Base:
+    def __init__(self, model: Model):
+        self.model = model
+    def act(self, given):
+        return self.model.ask(given)
+`
+test.each([
+  ['a client that a function keeps', { 'keeper.py': KEEPER, 'a.py': ASKED }, ['strong a.py:2']],
+  [
+    'a client that a function makes',
+    { 'keeper.py': KEEPER.replace('return _kept', 'return redis.Redis(host="r")'), 'a.py': ASKED },
+    ['strong a.py:2'],
+  ],
+  [
+    'one of the asynchronous kind',
+    { 'keeper.py': KEEPER.replace('import redis', 'import redis.asyncio as redis'), 'a.py': ASKED },
+    [],
+  ],
+  ['one that nobody knows', { 'keeper.py': KEEPER.replace('redis.Redis', 'Store'), 'a.py': ASKED }, []],
+  ['behind the layers of a class', { 'shared.py': SHARED, 'a.py': LAYERS }, ['strong a.py:8']],
+  ['layers that ask nobody', { 'shared.py': SHARED.replace('requests.post', 'shape'), 'a.py': LAYERS }, []],
+  [
+    'layers that call each other',
+    { 'shared.py': SHARED.replace('requests.post("https://a.test", json=text)', 'self.ask(text)'), 'a.py': LAYERS },
+    [],
+  ],
+  [
+    'what a session is asked for',
+    { 'a.py': 'from sqlmodel import Session\nasync def show(db: Session, key):\n    return db.get(User, key)\n' },
+    ['strong a.py:2'],
+  ],
+  ['what a dict is asked for', { 'a.py': 'async def show(db: dict, key):\n    return db.get(key, 1)\n' }, []],
+] as const)('QW4, CU12: %s', (_what, texts, expected) => {
+  expect(foundBy(blockingInAsync, texts)).toEqual(expected)
+})
+
+test('QT9: an event that is awaited within a transaction leaves the process, one that is not awaited does not hold it', () => {
+  const within = (body: string): readonly string[] =>
+    foundBy(txWithOutbound, { 'a.ts': `await db.transaction(async (tx) => {\n  await tx.save(row)\n  ${body}\n})` })
+  expect(within("await channel.publish('made', row)")).toEqual(['strong a.ts:3'])
+  expect(within('await accounts.auth.admin.signOut(id)')).toEqual(['strong a.ts:3'])
+  expect(within("channel.publish('made', row)")).toEqual([])
+})
+
+test('QW10: a loop that one function has for itself', () => {
+  const job = (run: string): string =>
+    `import asyncio\nimport requests\ndef job():\n    async def inner():\n        requests.get("https://a.test")\n    ${run}\n`
+  expect(foundBy(blockingInAsync, { 'a.py': job('asyncio.run(inner())') })).toEqual([])
+  expect(foundBy(blockingInAsync, { 'a.py': job('loop.create_task(inner())') })).toEqual(['strong a.py:4'])
 })

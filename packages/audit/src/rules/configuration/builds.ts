@@ -1,6 +1,8 @@
 // What a service is built from: its Dockerfile, the stages that its image is made of, and the folders that a Dockerfile is built in.
+//   QW5. What is copied from a folder that a variable names is known where compose gives the variable, or the Dockerfile itself; what is mounted counts as well.
 
 import { readDockerfile } from '../../readers/dockerfile.ts'
+import { interpolate } from '../../readers/interpolation.ts'
 import type {
   ComposeBuild,
   ComposeService,
@@ -135,12 +137,36 @@ export function parseCopy({ name, text }: DockerInstruction): Copy | undefined {
   return words.length < 2 ? undefined : { sources: words.slice(0, -1), target: words.at(-1) ?? '', from }
 }
 
+const NO_ARGUMENTS: ReadonlyMap<string, string> = new Map()
+
+/** QW5. With what the build is given for its variables, or what they fall back to; undefined: nothing says what they are. */
+function filled(
+  source: string,
+  instructions: readonly DockerInstruction[],
+  args: ReadonlyMap<string, string>,
+): string | undefined {
+  if (!source.includes('$')) return source
+  const fallback = (name: string): string | undefined => {
+    const declared = instructions.find((each) => each.name === 'ARG' && each.text.startsWith(`${name}=`))
+    return declared?.text.slice(name.length + 1).replace(/^(["'])(.*)\1$/, '$2')
+  }
+  const { text, unset } = interpolate(source, (name) => args.get(name) ?? fallback(name))
+  return unset.length > 0 ? undefined : text
+}
+
 /** Folders and files of the context that end in the image as they are. */
-export function copied(repository: Repository, instructions: readonly DockerInstruction[], context: string) {
+export function copied(
+  repository: Repository,
+  instructions: readonly DockerInstruction[],
+  context: string,
+  args: ReadonlyMap<string, string> = NO_ARGUMENTS,
+) {
   return instructions.flatMap((instruction) => {
     const copy = parseCopy(instruction)
     if (copy === undefined || copy.from !== undefined) return []
-    const paths = copy.sources.flatMap((source) => {
+    const paths = copy.sources.flatMap((written) => {
+      const source = filled(written, instructions, args)
+      if (source === undefined) return []
       const target = resolveIn(context, source.replace(/^\/+/, '') || '.')
       return typeof target === 'string' || !repository.files.has(target.path) ? [] : [target.path]
     })
@@ -150,7 +176,8 @@ export function copied(repository: Repository, instructions: readonly DockerInst
 
 /** Does `source`, wildcards and all, name something in `folder`? */
 export function isInContext(repository: Repository, folder: string, source: string): boolean {
-  const clean = source.replace(/^\/+/, '')
+  // A way up ends at the root of the context.
+  const clean = source.replace(/^(?:\/|\.\.\/)+/, '')
   const target = resolveIn(folder, clean)
   if (typeof target === 'string') return false
   if (!/[*?[]/.test(clean)) return repository.files.has(target.path)

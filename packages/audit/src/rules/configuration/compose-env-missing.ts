@@ -72,7 +72,9 @@ function fallbacksOf(repository: Repository, project: ComposeProject, service: C
     .toUpperCase()
   // One context for many services: what lies beside the Dockerfile is the service's own.
   const own = folderOf(dockerfile.file)
-  const inside = copied(repository, instructionsOf(dockerfile.stages), context).flatMap(({ paths }) => paths)
+  const inside = copied(repository, instructionsOf(dockerfile.stages), context, service.build?.args).flatMap(
+    ({ paths }) => paths,
+  )
   const found = new Map<string, Evidence>()
   for (const [file, { envReads }] of repository.facts) {
     if (!isBelow(file, own) || !inside.some((path) => isBelow(file, path))) continue

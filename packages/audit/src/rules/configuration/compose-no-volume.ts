@@ -1,5 +1,6 @@
 // Datastores that keep their data in the container: with it, the data goes.
 //   QM7. Brokers, and the only Redis of a project whose sources keep a queue in one, hold work that waits: for review.
+//   QT12. Postgres before 18 has a volume of its own below `/var/lib/postgresql`: one that is mounted there, and not at `data`, stays empty.
 //   RX26. Mounts of configuration and first scripts hold no data; caches without persistence, jobs, and stores that somebody chose to keep in memory are silent.
 
 import type { ComposeProject, ComposeService } from '../../repository/configuration.ts'
@@ -32,7 +33,8 @@ export const composeNoVolume: Rule = {
         const store = datastoreOf(baseOf(repository, service))
         const isStore = store !== undefined && keepsData(service, store.kind)
         if (!isStore && !holdsWork(repository, project, service)) return []
-        if (service.volumes.some(({ target }) => !NO_DATA.test(target))) return []
+        const beside = besideItsData(baseOf(repository, service), service)
+        if (beside === undefined && service.volumes.some(({ target }) => !NO_DATA.test(target))) return []
         return [
           {
             tier: isStore ? tierIn(project, service.loc) : ('review' as const),
@@ -40,12 +42,27 @@ export const composeNoVolume: Rule = {
             component: service.name,
             symptom: `When the container of ${service.name} is made anew, its data is gone.`,
             rootCause: `${service.name} keeps its data in its container.`,
-            evidence: [seen(service.loc, `${service.name} mounts nothing for its data.`)],
+            evidence: [
+              beside === undefined
+                ? seen(service.loc, `${service.name} mounts nothing for its data.`)
+                : seen(
+                    service.loc,
+                    `${beside} is mounted, and the image keeps its data in a volume of its own below it.`,
+                  ),
+            ],
           },
         ]
       }),
     )
   },
+}
+
+/** QT12. The target that is not where the data is. */
+function besideItsData(base: string, { volumes, environment }: ComposeService): string | undefined {
+  const [, major = ''] = /(?:^|\/)(?:postgres|postgis|timescaledb|pgvector)[\w-]*:(?:pg)?(\d+)/.exec(base) ?? []
+  if (major === '' || Number(major) >= 18 || environment.has('PGDATA')) return undefined
+  const held = volumes.map(({ target }) => target.replace(/\/$/, '')).filter((target) => !NO_DATA.test(target))
+  return held.length > 0 && held.every((target) => target === '/var/lib/postgresql') ? held[0] : undefined
 }
 
 const BROKER = /(^|\/)(rabbitmq|kafka|cp-kafka|redpanda|activemq|activemq-classic|activemq-artemis)(:|@|$)/

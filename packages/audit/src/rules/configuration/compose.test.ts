@@ -357,3 +357,14 @@ test('RX8, RX20, RX26: a datastore that is built here is one', () => {
   expect(found('compose-no-volume', texts)).toEqual(['strong 2', 'strong 3'])
   expect(found('redis-eviction-on-primary', texts)).toEqual(['strong 5'])
 })
+
+test('QT12: a volume above the data of Postgres stays empty before version 18', () => {
+  const db = (image: string, target: string, more = '') =>
+    compose(`  db:\n    image: "${image}"\n${more}    volumes:\n      - data:${target}\n`)
+  expect(found('compose-no-volume', db('postgres:17.2', '/var/lib/postgresql'))).toEqual(['strong 2'])
+  expect(found('compose-no-volume', db('postgres:17.2', '/var/lib/postgresql/data'))).toEqual([])
+  expect(found('compose-no-volume', db('postgres:18', '/var/lib/postgresql'))).toEqual([])
+  expect(found('compose-no-volume', db('postgres', '/var/lib/postgresql'))).toEqual([])
+  const moved = '    environment: { PGDATA: /var/lib/postgresql/x }\n'
+  expect(found('compose-no-volume', db('postgres:17.2', '/var/lib/postgresql', moved))).toEqual([])
+})

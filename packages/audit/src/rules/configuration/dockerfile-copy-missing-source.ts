@@ -1,5 +1,6 @@
 // COPY of what is not there: the image can't be built.
 //   RX18. A source that exists in any folder that it may be built in, that a build makes or a .gitignore names is silent.
+//   QR11. A source that leads above the folder of the build is taken from its root.
 //   QM1. Where compose says what is built in which folder, each of those builds has to find it, in the stages that it makes; of a source with variables the folders before the first one.
 //   RX19. Of `--from` another stage only what that stage cannot have made is reported: the folder of public files of a Next.js application that has none.
 
@@ -94,7 +95,7 @@ function isFile(source: string): boolean {
 
 function mayBeThere(repository: Repository, folder: string, source: string): boolean {
   if (source.replace(/^\.?\/+/, '') === '' || source === '.') return true
-  const target = resolveIn(folder, source.replace(/^\/+/, ''))
+  const target = resolveIn(folder, source.replace(/^(?:\/|\.\.\/)+/, ''))
   return isInContext(repository, folder, source) || (typeof target !== 'string' && isMade(repository, target.path))
 }
 

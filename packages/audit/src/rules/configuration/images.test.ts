@@ -163,3 +163,15 @@ test('RX18: nobody looked into the folders of tools, so nothing in them is missi
   }
   expect(found('dockerfile-copy-missing-source', texts)).toEqual(['strong Dockerfile:3'])
 })
+
+test.each([
+  ['COPY ../wheels.txt .', []],
+  ['COPY ../absent.txt .', ['strong app/Dockerfile:2']],
+])('QR11: %j has %j', (copy, expected) => {
+  const texts = {
+    'compose.yml': 'services:\n  a:\n    build: { context: ., dockerfile: app/Dockerfile }\n',
+    'app/Dockerfile': `FROM python:3.12\n${copy}\n`,
+    'wheels.txt': 'x',
+  }
+  expect(found('dockerfile-copy-missing-source', texts)).toEqual(expected)
+})

@@ -200,3 +200,11 @@ test.each([
 ])('OS3: a variable that is required: %s', (_name, texts, expected) => {
   expect(found('compose-env-unset', texts)).toEqual(expected)
 })
+
+test.each([
+  ['service_healthy', ['strong compose.yml:2', 'strong compose.yml:4']],
+  ['service_completed_successfully', ['strong compose.yml:4']],
+])('QR12: a store that is named for seeds and waited for with %s: %j', (condition, expected) => {
+  const text = `services:\n  store-seed:\n    image: cassandra:4.1\n  store-two:\n    image: cassandra:4.1\n    depends_on:\n      store-seed: { condition: ${condition} }\n`
+  expect(found('compose-no-restart', { 'compose.yml': text })).toEqual(expected)
+})

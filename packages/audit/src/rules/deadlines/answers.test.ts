@@ -106,6 +106,63 @@ describe('client-per-request', () => {
     expect(foundBy(clientPerRequest, { 'src/api.py': servicer(own).replace('OrdersServicer', 'Orders') })).toEqual([])
   })
 
+  const sent = (caller: string): string =>
+    `import aiohttp\nasync def send(url, **more):\n    async with aiohttp.ClientSession() as session:\n        return await session.post(url, **more)\n${caller}`
+  test.each([
+    [sent('async def all(orders):\n    for order in orders:\n        await send(order.url)\n'), ['strong 3']],
+    [
+      sent('async def all(orders):\n    for order in orders:\n        await send(order.url)\n').replace(
+        'ClientSession()',
+        'ClientSession(transport=guarded)',
+      ),
+      [],
+    ],
+    [sent('async def one(order):\n    await send(order.url)\n'), []],
+    [
+      sent(
+        'from fastapi import FastAPI\napp = FastAPI()\nasync def tell(order):\n    await send(order.url)\n@app.post("/a")\nasync def a(order):\n    await tell(order)\n',
+      ),
+      ['strong 3'],
+    ],
+    [
+      'import httpx\nfrom fastapi import FastAPI\napp = FastAPI()\n@app.get("/a")\nasync def a(url):\n    async def parts():\n        async with httpx.AsyncClient() as c:\n            yield await c.get(url)\n    return StreamingResponse(parts())\n',
+      ['strong 7'],
+    ],
+  ])('QU5: %j: %j', (source, expected) => {
+    expect(foundBy(clientPerRequest, { 'src/api.py': source })).toEqual(expected)
+  })
+
+  const provider = (bases: string, name = 'complete_text'): string =>
+    `import httpx\nclass Provider${bases}:\n    def ${name}(self, text):\n        with httpx.Client(timeout=5) as client:\n            return client.post(self.base, json=text)\n`
+  test('QU5: what is called through the interface of its class', () => {
+    const used = 'def answer(text):\n    return chosen().complete_text(text)\n'
+    const found = (source: string): readonly string[] =>
+      foundBy(clientPerRequest, { 'src/a.py': source, 'src/b.py': used })
+    expect(found(provider('(Base)'))).toEqual(['strong 4'])
+    expect(found(provider(''))).toEqual([])
+    expect(found(provider('(Base)', 'embed_text'))).toEqual([])
+    const asked = (call: string): readonly string[] =>
+      foundBy(clientPerRequest, {
+        'src/a.py': provider('(Base)', 'embed'),
+        'src/b.py': `def f(t):\n    return ${call}\n`,
+      })
+    expect(asked('chosen.provider.embed(t)')).toEqual(['strong 4'])
+    expect(asked('video.embed(t)')).toEqual([])
+  })
+
+  const getter = (made: string, decorator = ''): string =>
+    `from pymongo import MongoClient\n${decorator}def get_orders():\n    ${made}\n    return client["shop"]["orders"]\n`
+  const asks =
+    'def find(id):\n    return get_orders().find_one(id)\ndef keep(order):\n    get_orders().insert_one(order)\n'
+  test.each([
+    [`${getter('client = MongoClient(ADDRESS)')}${asks}`, ['strong 3']],
+    [`${getter('client = MongoClient(ADDRESS)', '@lru_cache\n')}${asks}`, []],
+    [`${getter('client = MongoClient(ADDRESS)')}orders = get_orders()\n`, []],
+    [`client = None\n${getter('global client\n    client = MongoClient(ADDRESS)')}${asks}`, []],
+  ])('QU6: %j: %j', (source, expected) => {
+    expect(foundBy(clientPerRequest, { 'src/store.py': source })).toEqual(expected)
+  })
+
   test('DN8: a function with the loop that takes messages makes its client once', () => {
     const source =
       'from aiokafka import AIOKafkaConsumer, AIOKafkaProducer\nasync def take():\n    consumer = AIOKafkaConsumer("a", group_id="g")\n    producer = AIOKafkaProducer()\n    async for m in consumer:\n        await producer.send_and_wait("t", m.value)\n'

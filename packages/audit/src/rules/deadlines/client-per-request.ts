@@ -2,15 +2,17 @@
 // make a client, use it, and let it go. Silent: start-up, factories, what is kept, scripts, and what is made once because it is cached.
 //   DN15. What a dependency of FastAPI makes is made for every request, unless it is kept.
 //   QL18. Of gRPC the channel is meant, which a stub is only a name for: found where the same function makes both. Methods of a servicer serve.
+//   QU5. Served is also what a route or consumer calls through others, what is called in a loop, and what is called through the interface of its class.
+//   QU6. A function that hands out a collection of a client made for it makes one for everybody who asks.
 //   DN8. A client that leaves its function (returned, kept in a field or a module, handed to something) is not per request.
 
 import type { Block, Call } from '../../facts/facts.ts'
 import { type IndexedFile, type Program, programOf } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { entriesOf } from '../../system/entries.ts'
-import { type Outbound, type OutboundClient, outboundOf } from '../../system/outbound.ts'
+import { type OutboundClient, outboundOf } from '../../system/outbound.ts'
 import { GUARANTEES } from '../guarantees.ts'
-import { seenAt, symbolOf } from '../queries.ts'
+import { enclosing, optionOf, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { componentOf, isByHandFile, mayBePage } from './surroundings.ts'
 
@@ -47,18 +49,17 @@ export const clientPerRequest: Rule = {
       if (file === undefined || !POOLED.has(client.library) || isByHandFile(repository, file.facts)) continue
       if (mayBePage(repository, file.facts)) continue
       const block = file.functionOf(call.block)
-      if (isDependency(program, file, block)) {
+      if (isDependency(program, file, block) || isMadeByGetter(program, file, client, block)) {
         yield discovery(repository, client)
         continue
       }
       const made = client.library === 'grpcio' ? channelOf(file, call) : call
       if (made === undefined || !isShortLived(file, call) || !isShortLived(file, made)) continue
       const serves =
-        routes.has(`${path}\n${block}`) ||
-        isOfServicer(file, block) ||
-        isAskedOften(file, program.callers({ file: path, block }).length, block)
+        isOfServicer(file, block) || isAskedOften(program, file, block) || isReached(program, routes, file, block)
+      // What it is made of was made for this one call.
+      if (optionOf(call, 'transport') !== undefined) continue
       if (!used.has(client) || !serves || WATCHES.test(`${path} ${symbolOf(file.facts, call.block)}`)) continue
-      if (calls.some((each) => each.client === client && goesAnywhere(each))) continue
       yield discovery(repository, { ...client, site: { file: path, call: made } })
     }
   },
@@ -88,21 +89,6 @@ const STARTS =
 
 /** Seldom, and to see whether it can be connected to. */
 const WATCHES = /health|oauth|(?:^|[\W_])(?:check|monitor|probe|diagnos|init|migrat|setup|bootstrap|seed)/i
-
-const ADDRESS = /^(?:\w*_)?(?:url|uri|webhook|endpoint)$/i
-
-/** To whatever address it is given: there is nothing to keep a connection to. */
-function goesAnywhere({ site: { call }, kind }: Outbound): boolean {
-  if (kind !== 'http') return false
-  if (call.hasSpread) return true
-  return [...call.args, ...call.named.map(([, value]) => value)].some(
-    (value) =>
-      value.kind === 'path' &&
-      !value.path.isOwn &&
-      /^(?:param|local)$/.test(value.path.root) &&
-      ADDRESS.test(value.path.text),
-  )
-}
 
 /** DN15. `Depends(get_producer)` of a function that makes a client, yields or returns it, and is not told to keep it. */
 function isDependency(program: Program, { facts }: IndexedFile, block: number): boolean {
@@ -164,10 +150,75 @@ function isOfServicer({ facts, classOf }: IndexedFile, block: number): boolean {
 }
 
 /** Methods of a class that others call, and functions that several do. */
-function isAskedOften(file: IndexedFile, callers: number, block: number): boolean {
-  const { fn } = file.facts.blocks[block] ?? {}
-  return fn !== undefined && (fn.kind === 'method' ? callers >= 1 : callers >= 2)
+function isAskedOften(program: Program, file: IndexedFile, block: number): boolean {
+  const { fn, name = '' } = file.facts.blocks[block] ?? {}
+  if (fn === undefined) return false
+  const callers = program.callers({ file: file.facts.file, block }).length
+  if (fn.kind !== 'method' || callers > 0) return callers >= (fn.kind === 'method' ? 1 : 2)
+  return isCalledByInterface(program, file, block, name)
 }
+
+/** QU5. What is behind an interface is called by that: `provider.embed(…)` leads to no class, and its name to one of many providers. */
+function isCalledByInterface(program: Program, file: IndexedFile, block: number, name: string): boolean {
+  const owner = file.classOf(block)
+  if (file.bases(owner).length === 0) return false
+  const kind = (file.facts.blocks[owner]?.name ?? '').toLowerCase()
+  const isUnusual = /^[a-z]+(?:_[a-z]+)+$/.test(name)
+  return program.callsNamed(name).some(({ call: { callee } }) => {
+    const [receiver = '', ...more] = callee.text.split('.').slice(0, -1).toReversed()
+    if (receiver === '' || (callee.isOwn && more.length === 0 && callee.text === name)) return false
+    return isUnusual || (receiver.length > 3 && kind.endsWith(receiver.replaceAll('_', '').toLowerCase()))
+  })
+}
+
+const HOPS_MAX = 3
+
+/** QU5. Of a route or consumer, in one, called by one, or called in a loop. */
+function isReached(
+  program: Program,
+  routes: ReadonlySet<string>,
+  { facts, functionOf }: IndexedFile,
+  block: number,
+  hops = 0,
+): boolean {
+  for (let at = block; at > 0; at = functionOf(facts.blocks[at]?.parent ?? -1))
+    if (routes.has(`${facts.file}\n${at}`)) return true
+  if (hops === HOPS_MAX) return false
+  return program.callers({ file: facts.file, block }).some(({ file: path, call }) => {
+    const own = program.file(path)
+    const above = own?.functionOf(call.block) ?? -1
+    if (own === undefined || above <= 0) return false
+    return enclosing(own.facts, call.block, ['loop']) !== -1 || isReached(program, routes, own, above, hops + 1)
+  })
+}
+
+/** QU6. `collection = get_orders()` in several functions, each of which has a client of its own then. */
+function isMadeByGetter(
+  program: Program,
+  file: IndexedFile,
+  { library, site }: OutboundClient,
+  block: number,
+): boolean {
+  const { fn, name = '' } = file.facts.blocks[block] ?? {}
+  const { target } = site.call
+  if (library !== 'pymongo' || fn === undefined || fn.kind === 'constructor' || fn.decorators.length > 0) return false
+  if (
+    target === undefined ||
+    target.isOwn ||
+    target.root !== 'local' ||
+    !/^_*(?:get|open|connect|make|create)/i.test(name)
+  )
+    return false
+  const isKept = enclosing(file.facts, site.call.block, ['branch']) !== -1
+  const asked = program.callers({ file: site.file, block }).filter(({ file: path, call }) => {
+    const own = program.file(path)
+    const above = own?.functionOf(call.block) ?? -1
+    return above > 0 && call.target?.isOwn !== true && !MADE_ONCE.test(own?.facts.blocks[above]?.name ?? '')
+  })
+  return !isKept && asked.length >= 2
+}
+
+const MADE_ONCE = /^(?:__init__|constructor|main|lifespan|startup|setup|init\w*|on_startup)$/
 
 function routeHandlers(repository: Repository): ReadonlySet<string> {
   const found = new Set<string>()

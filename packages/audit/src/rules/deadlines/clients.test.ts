@@ -71,6 +71,31 @@ const CALLS: readonly (readonly [source: string, expected: readonly string[]])[]
   // It bounds connecting only.
   ["import needle from 'needle'\nexport const f = () => needle('get', u, { timeout: 5000 })\n", ['strong 2']],
   ["import needle from 'needle'\nexport const f = () => needle('get', u, { response_timeout: 5000 })\n", []],
+  ["import proxying from 'http-proxy'\nexport const it = proxying.createProxyServer()\n", ['strong 2']],
+  ["import proxying from 'http-proxy'\nexport const it = proxying.createProxyServer({ proxyTimeout: 5000 })\n", []],
+  [
+    "import proxying from 'http-proxy'\nconst options = { proxyTimeout: 5000 }\nexport const it = proxying.createProxyServer(options)\n",
+    [],
+  ],
+  [
+    "import { createProxyMiddleware } from 'http-proxy-middleware'\napp.use('/a', createProxyMiddleware({ target: 'http://orders:3000' }))\n",
+    ['strong 2'],
+  ],
+  [
+    "import { createProxyMiddleware } from 'http-proxy-middleware'\napp.use('/a', createProxyMiddleware({ target: 'http://orders:3000', proxyTimeout: 5000 }))\n",
+    [],
+  ],
+  ["const proxy = require('express-http-proxy')\napp.use('/a', proxy('http://orders:3000'))\n", ['strong 2']],
+  ["const proxy = require('express-http-proxy')\napp.use('/a', proxy('http://orders:3000', { timeout: 5000 }))\n", []],
+  // What opens a bucket is no cookie of a page; what is set is the whole of what bounds it.
+  [
+    "import { S3Client } from '@aws-sdk/client-s3'\nconst it = new S3Client({ credentials: { accessKeyId: a, secretAccessKey: b } })\nexport const f = (x) => it.send(x)\n",
+    ['strong 3'],
+  ],
+  [
+    "import { S3Client } from '@aws-sdk/client-s3'\nconst it = new S3Client({ requestHandler: { requestTimeout: 5000, throwOnRequestTimeout: true } })\nexport const f = (x) => it.send(x)\n",
+    [],
+  ],
   // These end by themselves.
   [
     "import Stripe from 'stripe'\nconst it = new Stripe(key)\nexport const f = (x) => it.paymentIntents.create(x)\n",
@@ -134,6 +159,19 @@ test.each([
   expect(foundBy(brokerNoTimeout, { 'src/a.py': source })).toEqual(expected)
 })
 
+test.each([
+  ["app.register(require('@fastify/postgres'), { connectionString: u })\n", ['strong 1']],
+  ["import pg from '@fastify/postgres'\nawait app.register(pg, { connectionString: u })\n", ['strong 2']],
+  [
+    "import pg from '@fastify/postgres'\nawait app.register(pg, { connectionTimeoutMillis: 2000, statement_timeout: 5000 })\n",
+    [],
+  ],
+  ["import pg from '@fastify/postgres'\nawait app.register(pg, options)\n", []],
+  ["import redis from '@fastify/redis'\nawait app.register(redis, { client })\n", []],
+])('QV2: a plugin of Fastify makes a pool of what it is given: %j: %j', (source, expected) => {
+  expect(foundBy(dbNoTimeout, { 'src/a.js': source })).toEqual(expected)
+})
+
 test('QN3: an Elasticsearch client that waits on purpose is for review', () => {
   const files = (range: string) => ({
     'package.json': `{ "dependencies": { "@elastic/elasticsearch": "${range}" } }`,
@@ -153,4 +191,36 @@ test.each([
   ["import mysql from 'mysql'\nexport const it = mysql.createPool(options)\n", []],
 ])('QN3: emitters end the process where that was seen: %j: %j', (source, expected) => {
   expect(foundBy(unhandledErrorEvent, { 'src/a.ts': source })).toEqual(expected)
+})
+
+const session = (inside: string): string =>
+  `import requests\nclass Session(requests.Session):\n    def __init__(self${inside}\nsession = Session()\n`
+const asksBy = 'from common.wrapped import session\ndef f(u):\n    return session.get(u).content\n'
+test.each([
+  ['):\n        super().__init__()\n        self.mount("https://", Limited())', ['strong 3']],
+  [', timeout=5):\n        super().__init__()\n        self.wait = timeout', []],
+  [
+    '):\n        super().__init__()\n    def request(self, *a, **k):\n        k.setdefault("timeout", 5)\n        return super().request(*a, **k)',
+    [],
+  ],
+])('QU8: a session of a class of its own, %j: %j', (inside, expected) => {
+  expect(foundBy(httpNoTimeout, { 'common/wrapped.py': session(inside), 'src/a.py': asksBy })).toEqual(expected)
+})
+
+test('QU8: a class that only looks alike makes no client', () => {
+  const own = session('):\n        pass').replace('(requests.Session)', '(Base)')
+  expect(foundBy(httpNoTimeout, { 'common/wrapped.py': own, 'src/a.py': asksBy })).toEqual([])
+})
+
+test('QT21: what stands before the options of Sequelize are names, and a file is waited for by nobody', () => {
+  const made = (args: string): readonly string[] =>
+    foundBy(dbNoTimeout, {
+      'package.json': '{ "dependencies": { "express": "5" } }',
+      'src/a.ts': `import { Sequelize } from 'sequelize'\nimport { name, user, pass, options } from './config'\nexport const it = new Sequelize(${args})\n`,
+    })
+  expect(made("name, user, pass, { dialect: 'mysql', host }")).toEqual(['strong 3'])
+  expect(made("name, user, pass, { dialect: 'mysql', dialectOptions: { statement_timeout: 5000 } }")).toEqual([])
+  expect(made('name, user, pass, options')).toEqual([])
+  expect(made("name, user, pass, { dialect: 'sqlite' }")).toEqual([])
+  expect(made("'sqlite::memory:', { logging: false }")).toEqual([])
 })

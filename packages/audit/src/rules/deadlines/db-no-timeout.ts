@@ -9,6 +9,7 @@ import type { Repository } from '../../repository/repository.ts'
 import { GUARANTEES } from '../guarantees.ts'
 import { seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
+import { djangoStores } from './django-stores.ts'
 import { type LackingClient, lackingClients } from './stores.ts'
 import { componentOf } from './surroundings.ts'
 
@@ -27,6 +28,7 @@ const LIBRARIES: ReadonlySet<string> = new Set([
   'mysqlclient',
   'pymysql',
   'aiomysql',
+  'pymongo',
 ])
 
 export const dbNoTimeout: Rule = {
@@ -52,6 +54,7 @@ export const dbNoTimeout: Rule = {
   },
   *run(repository: Repository): Iterable<Discovery> {
     for (const lacking of lackingClients(repository, LIBRARIES)) yield discovery(repository, lacking)
+    yield* djangoStores(repository)
   },
 }
 

@@ -161,7 +161,6 @@ describe('db-no-timeout', () => {
       'import redis\npool = redis.ConnectionPool(socket_timeout=5)\nr = redis.Redis(connection_pool=pool)\n',
     ],
     ['src/a.py', 'import psycopg2\nc = psycopg2.connect("dbname=a connect_timeout=5")\n'],
-    ['src/a.py', 'import pymongo\nc = pymongo.MongoClient(u)\n'],
     ['migrations/a.ts', "import { Pool } from 'pg'\nexport const pool = new Pool()\n"],
   ])('DN5: %s with %j is silent', (file, source) => {
     expect(foundBy(dbNoTimeout, { [file]: source })).toEqual([])

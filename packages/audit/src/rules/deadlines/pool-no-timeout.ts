@@ -1,5 +1,6 @@
 // Engines of SQLAlchemy as they come: no bound for connecting or for statements, and a wait for the pool that nobody chose.
 //   DN6. An engine that sets pool_timeout, or timeouts in connect_args, or that is of SQLite or without a pool, is silent.
+//   QR1. What is chosen between SQLite's own argument and nothing bounds nothing.
 
 import type { Value } from '../../facts/facts.ts'
 import { programOf } from '../../program/index.ts'
@@ -53,11 +54,20 @@ function isSettled(repository: Repository, { site: { file, call } }: OutboundCli
 }
 
 function isWithoutTimeout(value: Value): boolean {
+  if (value.kind === 'operation' && value.operator === '?:') {
+    const sides = [value.left, value.right]
+    return sides.some(isWithoutTimeout) && sides.every((side) => isWithoutTimeout(side) || isOfSqlite(side))
+  }
   return (
     value.kind === 'object' &&
     !value.hasSpread &&
     !value.entries.some(([name]) => /timeout|options|settings|check_same_thread/.test(name))
   )
+}
+
+/** QR1. What only SQLite takes, where the other side of the choice is for the database that is deployed. */
+function isOfSqlite(value: Value): boolean {
+  return value.kind === 'object' && !value.hasSpread && value.entries.every(([name]) => name === 'check_same_thread')
 }
 
 function startsAs(value: Value, scheme: string): boolean {

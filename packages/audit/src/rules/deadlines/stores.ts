@@ -1,4 +1,5 @@
 // Clients of stores that lack a deadline: what they lack, and what keeps a lack silent because it is made up for elsewhere.
+//   QU1. Of Redis: a client that listens and is asked other things as well is found; one that only listens, or waits for work, is not.
 
 import { programOf } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
@@ -36,7 +37,9 @@ function isMadeUpFor(repository: Repository, { kind, site }: OutboundClient): bo
   if (kind === 'redis') return isForQueues(repository, site)
   const facts = repository.facts.get(site.file)
   // In the process, or a file: nobody is waited for.
-  const type = findOption({ program: programOf(repository.facts), site, names: ['type'] }, 0)
+  const type = findOption({ program: programOf(repository.facts), site, names: ['type', 'dialect'] }, 0)
+  const [address] = site.call.args
+  if (address?.kind === 'string' && address.value.startsWith('sqlite')) return true
   if (typeof type === 'object' && type.value.kind === 'string' && /sqlite|sqljs/.test(type.value.value)) return true
   const isSetByQuery = facts?.calls.some(({ args }) =>
     args.some((arg) => arg.kind === 'string' && /\b(?:statement_timeout|max_execution_time)\b/i.test(arg.value)),
@@ -69,15 +72,17 @@ function isForQueues(repository: Repository, { call, file }: OutboundClient['sit
   )
   const { target } = call
   if (isEndless || target === undefined) return isEndless
-  const facts = repository.facts.get(file)
-  return (
-    facts?.calls.some(
-      ({ callee }) =>
-        callee.isOwn === target.isOwn &&
-        callee.text.startsWith(`${target.text}.`) &&
-        /\.(?:subscribe|psubscribe|pSubscribe|brpop|blpop|bRPop|bLPop|brPop|blPop|xread|xreadgroup|xReadGroup|xRead|monitor|pubsub|bzpopmin)$/.test(
-          callee.text,
-        ),
-    ) === true
+  const asked = (repository.facts.get(file)?.calls ?? []).flatMap(({ callee }) =>
+    callee.isOwn === target.isOwn && callee.text.startsWith(`${target.text}.`)
+      ? [callee.text.slice(target.text.length + 1)]
+      : [],
   )
+  // QU1. `pubsub()` of Python listens on a connection of its own: what else is asked of the client is waited for.
+  if (asked.includes('pubsub')) return !asked.some((method) => COMMANDS.test(method))
+  return asked.some((method) => WAITING.test(method))
 }
+
+const WAITING =
+  /^(?:subscribe|psubscribe|pSubscribe|brpop|blpop|bRPop|bLPop|brPop|blPop|xread|xreadgroup|xReadGroup|xRead|monitor|bzpopmin)$/
+const COMMANDS =
+  /^(?:get|set|setex|mget|delete|exists|expire|incr|decr|publish|hget|hset|hgetall|lpush|rpush|lrange|sadd|srem|smembers|zadd|zrange|xadd|ping|eval)$/

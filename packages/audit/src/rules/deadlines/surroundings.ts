@@ -113,7 +113,10 @@ const PUBLIC = /^(NEXT_PUBLIC_|VITE_|REACT_APP_|PUBLIC_|EXPO_PUBLIC_|NODE_ENV$|D
 export function isOfPage({ site, client }: Outbound): boolean {
   const calls = client === undefined ? [site.call] : [site.call, client.site.call]
   return calls.some(
-    (call) => optionOf(call, 'withCredentials') !== undefined || optionOf(call, 'credentials') !== undefined,
+    (call) =>
+      optionOf(call, 'withCredentials') !== undefined ||
+      // 'include'; those of a cloud are an object, or what gives them.
+      /^(?:string|operation)$/.test(optionOf(call, 'credentials')?.kind ?? ''),
   )
 }
 

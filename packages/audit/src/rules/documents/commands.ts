@@ -1,4 +1,5 @@
 // Commands that a page tells people to type: scripts of packages, targets of make, files.
+//   QW6. A container or service is missing where compose starts some, none has its name, and nothing else that runs in the repository writes it.
 //   DD1. A name that any manifest or Makefile of the repository has, a file whose name lies anywhere in it, what a command above makes, and placeholders are silent.
 
 import { join, nameOf } from '../../repository/paths.ts'
@@ -11,6 +12,8 @@ export interface Known {
   readonly targets: ReadonlySet<string> | undefined
   /** Names of files, without their folders. */
   readonly names: ReadonlySet<string>
+  /** Of services and containers of compose; undefined: nothing is started by it. */
+  readonly containers: ReadonlySet<string> | undefined
 }
 
 export function knownOf({ files, configuration }: Repository): Known {
@@ -22,7 +25,19 @@ export function knownOf({ files, configuration }: Repository): Known {
       for (const target of (match[1] ?? '').trim().split(/\s+/)) targets.add(target)
   const isOpen = [...targets].some((target) => /[%$]/.test(target))
   const scripts = new Set(configuration.manifests.flatMap((manifest) => [...manifest.scripts.keys()]))
-  return { scripts, targets: makefiles.length === 0 || isOpen ? undefined : targets, names }
+  return {
+    scripts,
+    targets: makefiles.length === 0 || isOpen ? undefined : targets,
+    names,
+    containers: containersOf(configuration.compose),
+  }
+}
+
+function containersOf(projects: Repository['configuration']['compose']): ReadonlySet<string> | undefined {
+  const found = new Set<string>()
+  for (const { services } of projects)
+    for (const service of services.values()) for (const name of [service.name, ...service.names]) found.add(name)
+  return found.size === 0 ? undefined : found
 }
 
 const SHELLS = new Set(['', 'bash', 'sh', 'shell', 'console', 'zsh', 'shell-session', 'terminal', 'cmd'])
@@ -48,6 +63,7 @@ export function* driftOfCommands(repository: Repository, known: Known, page: Pag
       const what =
         ofScripts(known, command) ??
         ofMake(known, command) ??
+        ofContainers(repository, known, page, line, command) ??
         (isElsewhere ? undefined : ofFiles(repository, known, page, line, command, made))
       if (what !== undefined) yield { loc: line.loc, what }
     }
@@ -66,6 +82,42 @@ function ofMake({ targets }: Known, command: string): string | undefined {
   return targets === undefined || name === undefined || targets.has(name)
     ? undefined
     : `No Makefile has a target ${name}.`
+}
+
+const CONTAINER =
+  /^(?:sudo\s+)?docker\s+(?:exec|logs|restart|attach)\s+((?:-{1,2}[\w-]+(?:=\S+)?\s+)*)([a-z][a-z0-9_.-]+)(?=\s|$)/
+const SERVICE =
+  /^(?:sudo\s+)?(?:docker-compose|docker\s+compose)\s+(?:(?:-f|--file|--profile|-p|--project-name|--env-file)\s+\S+\s+)*(?:exec|logs|restart|run|up|build|stop|pull|rm)\s+((?:-{1,2}[\w-]+(?:=\S+)?\s+)*)([a-z][a-z0-9_.-]+)(?=\s|$)/
+/** Options that take a word of their own: what follows them is no name. */
+const TAKES =
+  /^(?:-[a-zA-Z]*[euwnvp]|--(?:user|env|workdir|tail|since|until|name|scale|timeout|entrypoint|volume|publish))$/
+
+/** Placeholders, ids, and what compose makes of a project, a service and a number. */
+const UNTOLD = /your|example|my[-_]|container|service[-_]?name|^[0-9a-f]{8,}$|[-_]\d+$/
+
+/** QW6. */
+function ofContainers(
+  { files }: Repository,
+  { containers, names }: Known,
+  page: Page,
+  line: Line,
+  command: string,
+): string | undefined {
+  const isService = SERVICE.test(command)
+  const [, options = '', name = ''] = (isService ? SERVICE : CONTAINER).exec(command) ?? []
+  if (containers === undefined || name === '' || containers.has(name)) return undefined
+  if (options.split(/\s+/).some((option) => TAKES.test(option)) || UNTOLD.test(name)) return undefined
+  const file = /\s(?:-f|--file)[\s=]+(\S+)/.exec(command)?.[1]
+  if (/^[/~$]|\.\./.test(line.folder) || (file !== undefined && !names.has(nameOf(file)))) return undefined
+  const isStarted = page.lines.some(({ text }) => text.includes(`--name ${name}`) || text.includes(`--name=${name}`))
+  const isWritten = files
+    .list()
+    .some(
+      (path) =>
+        /(?:^|\/)(?:GNU)?[Mm]akefile$|\.(?:sh|ya?ml|mk|json|toml)$/.test(path) &&
+        files.read(path)?.includes(name) === true,
+    )
+  return isStarted || isWritten ? undefined : `No compose file has a ${isService ? 'service' : 'container'} ${name}.`
 }
 
 const RUNS =

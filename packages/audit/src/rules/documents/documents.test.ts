@@ -57,6 +57,32 @@ test('DD1: plans, reports and the past are not read; makefiles with patterns say
   expect(found({ ...MANIFEST, 'docs/setup.md': sh('git clone https://a.io/other.git', './gone.sh') })).toEqual([])
 })
 
+test.each([
+  ['a container', 'docker exec -it shop-models pull x', ['README.md:3']],
+  ['a service', 'docker compose --profile all run --rm worker pytest', ['README.md:3']],
+  ['a service that is there', 'docker-compose -f compose.yml logs -f api', []],
+  ['a container by its own name', 'docker logs shop_db', []],
+  ['a container that compose names', 'docker exec shop-api-1 sh', []],
+  ['what an option takes', 'docker logs --tail 100 api', []],
+  ['a placeholder', 'docker logs your-container', []],
+  ['an id', 'docker exec -it d02e27b58e5c sh', []],
+  ['a service in a folder elsewhere', 'cd /srv/other\ndocker compose restart front', []],
+  ['a service of another file', 'docker compose -f settings.own.yml restart front', []],
+  ['what a script starts', 'docker restart bench', []],
+  ['what the page starts', 'docker run --name alone img', []],
+])('QW6: %s', (_name, line, expected) => {
+  const started = line.includes('--name') ? ['docker logs alone'] : []
+  expect(
+    found({
+      'compose.yml': 'services:\n  api: {image: a}\n  db: {image: b, container_name: shop_db}\n',
+      'up.sh': 'docker run --name bench x\n',
+      'README.md': sh(line, ...started),
+      '.gitignore': 'settings.own.yml\n',
+    }),
+  ).toEqual(expected)
+  expect(found({ '.gitignore': 'settings.own.yml\n', 'README.md': sh(line) })).toEqual([])
+})
+
 const env = (...lines: string[]) => `# Settings\n\`\`\`env\n${lines.join('\n')}\n\`\`\`\n`
 const SOURCE = { 'src/a.ts': 'const a = process.env.APP_PORT\nconst b = settings.cache_size\n' }
 

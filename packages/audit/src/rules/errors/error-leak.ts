@@ -4,8 +4,10 @@
 //        stack trace at any status.
 //   QL10. The handler that Django's REST framework is given gets any error, and is found where it does not ask for its kind.
 //   QL14. Errors of drivers and of the network are caught by name, and still nobody chose their texts: found at 500 and above like any other.
+//   QR13. A deadline of a client counts as its network does.
 //   QL15. What runs only where it is no production is development, in whichever branch it stands.
 //   QJ16. What `.catch` is given is such a handler.
+//   QT10. So is a callback that is given the error first, as the drivers of Node do.
 
 import type { Block, Call, FileFacts, Value } from '../../facts/facts.ts'
 import type { Repository } from '../../repository/repository.ts'
@@ -13,6 +15,7 @@ import { isPage } from '../places.ts'
 import { catchesAny } from '../promises/rejections.ts'
 import { seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
+import { answeredIn, answeringOf } from './answered.ts'
 import { type Leak, leaksIn } from './leaks.ts'
 
 const DEVELOPMENT = /development|debug|isDev|NODE_ENV|testing|local/i
@@ -35,10 +38,15 @@ export const errorLeak: Rule = {
     sources: ['CWE-209: generation of error message containing sensitive information', 'OWASP API8:2023'],
   },
   *run(repository: Repository): Iterable<Discovery> {
+    const answering = answeringOf(repository)
     for (const facts of repository.facts.values()) {
       if (isPage(facts) && !/route\.[jt]s$/.test(facts.file)) continue
       for (const { block, name } of caught(facts)) {
-        for (const leak of leaksIn(facts, block, name))
+        const told = [...leaksIn(facts, block, name)]
+        const others = [...answeredIn(answering, facts, block, name)].filter(
+          ({ line }) => !told.some((leak) => leak.line <= line && line <= leak.endLine),
+        )
+        for (const leak of [...told, ...others])
           if (!isUnderDevelopment(facts, leak.block, block) && !isOfKind(facts, leak.block, block, name))
             yield discovery(facts, leak)
       }
@@ -64,7 +72,7 @@ interface Caught {
 
 /** ER3: blocks in which a name is bound to any error. */
 function* caught(facts: FileFacts): Iterable<Caught> {
-  const caughtBy = new Set(facts.calls.flatMap(handedToCatch))
+  const caughtBy = new Set(facts.calls.flatMap((call) => [...handedToCatch(call), ...handedErrors(facts, call)]))
   for (const [index, block] of facts.blocks.entries()) {
     if (
       block.kind === 'handler' &&
@@ -99,9 +107,16 @@ function handedToCatch({ callee, args: [handler] }: Call): readonly number[] {
   return /(^|\.)catch$/.test(callee.text) && handler?.kind === 'function' ? [handler.block] : []
 }
 
+/** QT10. `db.query(sql, (error, rows) => …)`: the last argument, with more than the error. */
+function handedErrors({ blocks }: FileFacts, { args }: Call): readonly number[] {
+  const last = args.at(-1)
+  const params = last?.kind === 'function' ? (blocks[last.block]?.fn?.params ?? []) : []
+  return last?.kind === 'function' && args.length > 1 && params.length === 2 ? [last.block] : []
+}
+
 /** QL14. */
 const OF_DRIVERS =
-  /^(?:SQLAlchemyError|DBAPIError|DatabaseError|OperationalError|ProgrammingError|IntegrityError|InterfaceError|PostgresError|(?:psycopg2?|psycopg2\.\w+|sqlite3|pymysql|mysql\.connector)\.Error|MySQLError|PyMongoError|ServerSelectionTimeoutError|RedisError|RequestException|httpx\.HTTPError|aiohttp\.ClientError|RequestError|ConnectError|ConnectionError|SSLError|ClientConnectorError|AMQP\w*Error|Kafka(?:Error|Exception)|BotoCoreError)$/
+  /^(?:SQLAlchemyError|DBAPIError|DatabaseError|OperationalError|ProgrammingError|IntegrityError|InterfaceError|PostgresError|(?:psycopg2?|psycopg2\.\w+|sqlite3|pymysql|mysql\.connector)\.Error|MySQLError|PyMongoError|ServerSelectionTimeoutError|RedisError|RequestException|httpx\.HTTPError|TransportError|TimeoutException|aiohttp\.ClientError|RequestError|ConnectError|ConnectionError|SSLError|ClientConnectorError|AMQP\w*Error|Kafka(?:Error|Exception)|BotoCoreError)$/
 
 function isOfDrivers({ name }: Block): boolean {
   return name !== '' && name.split('|').every(isDriver)

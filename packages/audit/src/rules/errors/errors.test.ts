@@ -115,6 +115,19 @@ describe('work that is said to be done', () => {
     expect(foundIn(fakeSuccess, { 'src/a.py': `def ${name}(text):\n    ${body}\n` })).toEqual(expected)
   })
 
+  const job = (body: string, decorator = ''): string => `${decorator}def clean_up(days):\n    ${body}\n`
+  const told = 'bus = EventBus()\n    bus.publish(kind="cleaned", before=now - timedelta(days=days))'
+  test.each([
+    [job(`# TODO: Implement the cleaning\n    ${told}\n    return {"status": "success"}`), ['strong 5']],
+    [job(`# TODO: clean faster\n    ${told}\n    return {"status": "success"}`), []],
+    [job('# TODO: Implement paging\n    rows.delete(days)\n    return {"status": "success"}'), []],
+    [job('log.info(days)\n    # Implementation here', '@app.task\n'), ['strong 2']],
+    [job('log.info(days)\n    # Implementation here'), []],
+    [job('rows.delete(days)\n    # Implementation here', '@app.task\n'), []],
+  ])('QU7: %j has %j', (source, expected) => {
+    expect(foundIn(fakeSuccess, { 'src/a.py': source })).toEqual(expected)
+  })
+
   test('ER4: a step that is unwritten in a loop that does nothing else is found', () => {
     const run = (step: string): string =>
       `def run(db, flow):\n    db.add(flow)\n    for step in flow.steps:\n        # here you would execute the step\n        ${step}\n        done.append(result)\n`
@@ -220,6 +233,27 @@ describe('handlers that make it worse', () => {
     expect(foundIn(catchScopeTooBroad, step('return answer', 'await self.on_failure(error)'))).toEqual([])
     expect(foundIn(catchScopeTooBroad, step('await self.on_success(answer)', 'raise'))).toEqual([])
   })
+})
+
+test.each([
+  [
+    "await stock.updateOne({ id }, { $inc: { left: -1 } })\n    await log.insertOne({ type: 'SeatReserved', id })",
+    ['strong 5'],
+  ],
+  ['await breaker.fire(order)\n    await this.onSuccess(order)', ['strong 5']],
+  // Nothing was done yet; nothing waits for the record; the record has a handler of its own.
+  ["await stock.findOne({ id })\n    await log.insertOne({ type: 'SeatReserved', id })", []],
+  ["await stock.updateOne({ id }, { $inc: { left: -1 } })\n    bus.publish('seat.reserved', id)", []],
+  [
+    "await stock.updateOne({ id }, { $inc: { left: -1 } })\n    try { await log.insertOne({ type: 'SeatReserved', id }) } catch (late) { note(late) }",
+    [],
+  ],
+])('QV10: a handler that sends the event of a failure, behind %j: %j', (tried, expected) => {
+  const source = (handler: string): string =>
+    `async function take(id, order) {\n  try {\n    ${tried}\n  } catch (error) {\n    ${handler}\n  }\n}`
+  const found = (handler: string): readonly string[] => foundIn(catchScopeTooBroad, { 'src/a.js': source(handler) })
+  expect(found("bus.publish('seat.reservation_failed', id)")).toEqual(expected)
+  expect(found('console.error(error)')).toEqual([])
 })
 
 describe('half done', () => {

@@ -2,9 +2,10 @@
 //   ER4. A stub is found only where a comment in it says that the work is still to be written, it does nothing but log and wait, and what it answers says
 //        that it succeeded.
 //   QL11. Of what acts on somebody by its name, a bare `true` says so too, where it is its only answer.
+//   QU7. Where the whole work is still to be written, telling others that it is done is no work; nor is a task of a queue that does nothing and ends well.
 //   ER5. A run is found where a loop's handler only logs what failed, and what follows the loop marks the run as done in any case.
 
-import type { Assignment, Exit, FileFacts, Value } from '../../facts/facts.ts'
+import type { Assignment, Block, Exit, FileFacts, Value } from '../../facts/facts.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { contentsOf } from '../contents.ts'
 import { isPage } from '../places.ts'
@@ -14,13 +15,18 @@ import type { Discovery, Rule } from '../rule.ts'
 import { isLogging, onlyLogs } from './handlers.ts'
 
 const UNWRITTEN =
-  /\b(TODO|FIXME)\b|not (yet )?implemented|would (actually|normally|typically|be|call|execute|send|process)|implementation would|mock implementation|placeholder (implementation|for|until)|\bstub\b|for now,? (just|we|it|return|simulate)|simulate[ds]? /i
+  /\b(TODO|FIXME)\b|not (yet )?implemented|would (actually|normally|typically|be|call|execute|send|process)|implementation would|mock implementation|placeholder (implementation|for|until)|implementation (goes )?here|add your (\w+ )?(logic|code) here|\bstub\b|for now,? (just|we|it|return|simulate)|simulate[ds]? /i
 const DONE = /^(completed?|success|succeeded|successful|done|delivered|sent|finished|processed|compensated|executed)$/i
 const DONE_AT = /(^|_)(completed|finished|delivered|sent|processed|executed)_?at$/i
 const STATUS = /^(status|state|result|outcome|success|ok)$/i
 /** What takes no effect. */
 const IDLE =
-  /(^|\.)(now|Date|uuid4|uuid|randomUUID|time|utcnow|isoformat|toISOString|sleep|setTimeout|Promise|random|randint|uniform|choice|nanoid|get|len|str|String|dict|list|keys|values|items|append|push|round|range|int|float)$/
+  /(^|\.)(now|Date|uuid4|uuid|randomUUID|time|utcnow|isoformat|toISOString|sleep|setTimeout|Promise|random|randint|uniform|choice|nanoid|timedelta|strftime|timestamp|get|len|str|String|dict|list|keys|values|items|append|push|round|range|int|float)$/
+
+/** The work itself is missing, not a part of it. */
+const NOTHING_YET = /\b(TODO|FIXME)\b\W{0,3}implement\b|implementation (goes )?here|add your (\w+ )?(logic|code) here/i
+/** QU7. Tells others that it is done, which is no work. */
+const ANNOUNCES = /(^|\.)(publish|emit)$/
 
 /** Nobody believes these. What people start by hand to check something they do believe, so it is not left out. */
 const UNBELIEVED = /(^|\/)(scripts?|mocks?|fakes?|stubs?)\//
@@ -53,13 +59,15 @@ function* stubs(facts: FileFacts): Iterable<Discovery> {
   for (const [fn, block] of facts.blocks.entries()) {
     if (block.kind !== 'function' || block.name === '') continue
     const comment = unwritten.find(
-      ({ line }) => line >= block.line && line <= block.endLine && innermost(facts, line) === fn,
+      ({ line }) => line >= block.line && line <= lastLine(facts, block) && innermost(facts, line) === fn,
     )
     if (comment === undefined) continue
     // A step of a loop may be unwritten while the rest is not.
-    const part = isIdle(facts, fn) ? fn : loopAround(facts, fn, comment.line)
-    const success = part === undefined ? undefined : successOf(facts, part)
-    if (success === undefined || success.line < comment.line - LINES_BEFORE) continue
+    const isMissing = NOTHING_YET.test(comment.text) && isOnlyAnnounced(facts, fn)
+    const part = isMissing || isIdle(facts, fn) ? fn : loopAround(facts, fn, comment.line)
+    const success =
+      part === undefined ? undefined : (successOf(facts, part) ?? (isMissing ? endOfTask(facts, fn) : undefined))
+    if (success === undefined || (!isMissing && success.line < comment.line - LINES_BEFORE)) continue
     yield {
       tier: 'strong',
       symbol: symbolOf(facts, fn),
@@ -83,6 +91,11 @@ function loopAround(facts: FileFacts, fn: number, line: number): number | undefi
   })
 }
 
+/** In Python nothing closes a function: a comment behind its last statement is its own. */
+function lastLine({ language }: FileFacts, { endLine }: Block): number {
+  return language === 'python' ? endLine + 1 : endLine
+}
+
 const FUNCTIONS = new WeakMap<FileFacts, readonly number[]>()
 
 /** The function that a line is in. */
@@ -94,7 +107,7 @@ function innermost(facts: FileFacts, line: number): number {
   let found = -1
   for (const index of kept) {
     const block = facts.blocks[index]
-    if (block !== undefined && block.line <= line && line <= block.endLine) found = index
+    if (block !== undefined && block.line <= line && line <= lastLine(facts, block)) found = index
   }
   return found
 }
@@ -135,6 +148,21 @@ function isDone(value: Value): boolean {
 /** What it does besides is to log, to wait and to shape its answer. */
 function isIdle(facts: FileFacts, fn: number): boolean {
   return contentsOf(facts, fn).calls.every((call) => isLogging(facts, call) || IDLE.test(call.callee.text))
+}
+
+/** QU7. */
+function isOnlyAnnounced(facts: FileFacts, fn: number): boolean {
+  return contentsOf(facts, fn).calls.every((call) => {
+    const isMade = call.args.length + call.named.length === 0 && /^[A-Z]\w*$/.test(call.callee.text)
+    return isMade || isLogging(facts, call) || IDLE.test(call.callee.text) || ANNOUNCES.test(call.callee.text)
+  })
+}
+
+/** QU7. A task of a queue that ends without an error was done, for all that its queue knows. */
+function endOfTask(facts: FileFacts, fn: number): { readonly line: number } | undefined {
+  const { fn: of, line = 0 } = facts.blocks[fn] ?? {}
+  const isTask = of?.decorators.some(({ callee }) => /(^|\.)(shared_)?(task|actor)$/.test(callee.text)) === true
+  return isTask && !contentsOf(facts, fn).exits.some(({ kind }) => kind === 'return') ? { line } : undefined
 }
 
 /** ER5. */

@@ -4,6 +4,7 @@
 //        process or remembers the failure. A comment that says that it may be missing, and clients that connect again by themselves, keep it silent.
 //   QM11. A script that lets go of its connections, or ends, whatever came of it does not go on without what it needs: it is silent.
 //   QJ6. A `.catch` that only logs is such a handler, also of a function of the same file that connects, where a server or a timer keeps the process up.
+//   QW9. A port that can't be taken is such a failure where `listen` is a promise.
 //   QJ7. A comment that wonders whether to exit says nothing of that.
 
 import type { Block, Call, FileFacts, Value } from '../../facts/facts.ts'
@@ -80,7 +81,7 @@ function startIn(
   if (!catchesAny(handled.block) || !onlyLogs(facts, handled) || handled.contents.exits.length > 0) return undefined
   if (isMeant(facts, handled.block) || isRepeated(facts, handled.index)) return undefined
   const found = contentsOf(facts, handled.tried).calls.flatMap((call) => {
-    const what = neededBy(call)
+    const what = neededBy(call) ?? portOf(facts, call)
     return what === undefined ? [] : [{ call, what }]
   })[0]
   if (found === undefined) return undefined
@@ -125,6 +126,12 @@ function neededBy({ callee }: Call): string | undefined {
   return OWN.test(callee.text) ? callee.text : undefined
 }
 
+/** QW9. Of frameworks whose `listen` is a promise; the callbacks of others throw nowhere. */
+function portOf({ imports }: FileFacts, { callee, use }: Call): string | undefined {
+  const isPromise = imports.some(({ module }) => /^(?:@nestjs\/core|fastify|@fastify\/.+)$/.test(module))
+  return isPromise && (use === 'awaited' || use === 'chained') && /\.listen$/.test(callee.text) ? 'the port' : undefined
+}
+
 /** Called by start-up, or by the module's own code, and by nothing else. */
 function isStart(program: Program, file: IndexedFile, fn: number, starts: ReadonlySet<string>, depth: number): boolean {
   const path = file.facts.file
@@ -154,7 +161,7 @@ function* caught(program: Program, file: IndexedFile, starts: ReadonlySet<string
     const before = firstOf(facts, call)
     if (before === undefined || handler === undefined || !isLoggingOnly(facts, handler) || isEnded(facts, call))
       continue
-    const what = neededBy(before) ?? neededWithin(program, file, before)
+    const what = neededBy(before) ?? portOf(facts, before) ?? neededWithin(program, file, before)
     const fn = file.functionOf(call.block)
     if (what === undefined || (fn !== -1 && !isStart(program, file, fn, starts, 0))) continue
     const line = handler.kind === 'function' ? facts.blocks[handler.block]?.line : undefined
@@ -224,9 +231,13 @@ function discovery(facts: FileFacts, call: Call, what: string, line: number): Di
     symbol: symbolOf(facts, call.block),
     symptom: 'The process is up and can do nothing; nothing restarts it.',
     rootCause: `When ${what} fails at start, that is logged and the process goes on.`,
+    // One place: a second would look like a second fault.
     evidence: [
-      seenAt(facts.file, { line, endLine: line }, 'the failure is only logged'),
-      seenAt(facts.file, call, 'tried once, at start'),
+      seenAt(
+        facts.file,
+        { line, endLine: line },
+        `the failure is only logged; tried once, at start, in line ${call.line}`,
+      ),
     ],
   }
 }

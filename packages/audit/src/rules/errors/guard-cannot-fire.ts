@@ -11,6 +11,8 @@ import { isPage } from '../places.ts'
 import { catchesAny, handlersOf } from '../promises/rejections.ts'
 import { lastName, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
+import { countedOut } from './counted-out.ts'
+import { freshLocks } from './fresh-locks.ts'
 import { type Handled, handlersIn, onlyLogs } from './handlers.ts'
 
 const CHECKING =
@@ -37,6 +39,8 @@ export const guardCannotFire: Rule = {
     for (const facts of repository.facts.values()) {
       const file = program.file(facts.file)
       if (file === undefined || isPage(facts)) continue
+      yield* ofLoops(facts)
+      yield* ofLocks(facts)
       for (const handled of handlersIn(facts)) {
         const thrown = guardIn(file, handled)
         if (thrown !== undefined) yield discovery(facts, handled, thrown)
@@ -45,6 +49,32 @@ export const guardCannotFire: Rule = {
       }
     }
   },
+}
+
+function* ofLocks(facts: FileFacts): Iterable<Discovery> {
+  for (const block of freshLocks(facts)) {
+    const symbol = symbolOf(facts, block.parent)
+    yield {
+      tier: 'strong',
+      symbol,
+      symptom: 'What should run alone runs as often at a time as it is called.',
+      rootCause: 'The lock is made where it is taken: everybody who comes has one of their own.',
+      evidence: [seenAt(facts.file, { line: block.line, endLine: block.line }, 'made and taken in one')],
+    }
+  }
+}
+
+function* ofLoops(facts: FileFacts): Iterable<Discovery> {
+  for (const { branch, block, count, most } of countedOut(facts)) {
+    const symbol = symbolOf(facts, block)
+    yield {
+      tier: 'strong',
+      symbol,
+      symptom: `When ${symbol === '' ? 'the loop' : symbol} has used up its attempts it ends as if all were well: nobody is told.`,
+      rootCause: `${count} is below ${most} wherever the loop runs, so the test for the last attempt never holds.`,
+      evidence: [seenAt(facts.file, { line: branch.line, endLine: branch.line }, 'can not hold inside of the loop')],
+    }
+  }
 }
 
 /** ER6. */

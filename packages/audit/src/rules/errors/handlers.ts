@@ -37,12 +37,15 @@ export function handlersIn(facts: FileFacts): readonly Handled[] {
   return found
 }
 
-/** It only writes a log, or nothing at all: no call, no assignment and no branch that could be handling. */
+/** What is left behind is put away, whatever becomes of the error. */
+const PUTTING_AWAY = /(?:^|\.)(?:rollback|close|aclose|release|dispose)$/
+
+/** It only writes a log and puts away what was open, or nothing at all: no call, no assignment and no branch that could be handling. */
 export function onlyLogs(facts: FileFacts, { contents }: Handled): boolean {
   const { calls, assignments, exits } = contents
   return (
     assignments.length === 0 &&
-    calls.every((call) => isLogging(facts, call)) &&
+    calls.every((call) => isLogging(facts, call) || PUTTING_AWAY.test(call.callee.text)) &&
     exits.every(({ kind }) => kind !== 'throw' && kind !== 'yield')
   )
 }
@@ -58,7 +61,7 @@ export function emptinessOf(value: Value | undefined): Emptiness | undefined {
     case 'list':
       return value.items.length === 0 && !value.hasSpread ? 'no items' : undefined
     case 'object':
-      return value.entries.length === 0 && !value.hasSpread ? 'no items' : undefined
+      return !value.hasSpread && value.entries.every(isEmptyEntry) ? 'no items' : undefined
     case 'string':
       return value.value === '' ? 'nothing' : undefined
     case 'number':
@@ -70,14 +73,35 @@ export function emptinessOf(value: Value | undefined): Emptiness | undefined {
   }
 }
 
+/** `{ total: 0, items: [] }` is what is answered where there is nothing; a `status` tells. */
+function isEmptyEntry([name, value]: readonly [string, Value]): boolean {
+  const empty = emptinessOf(value)
+  return empty !== undefined && empty !== 'false' && !/^(?:errors?|status|state|ok|success|message|reason)$/i.test(name)
+}
+
 /** The one way out of a handler; undefined: it has several, or none. */
 export function onlyExit({ contents }: Handled): Exit | undefined {
   return contents.exits.length === 1 ? contents.exits[0] : undefined
 }
 
-/** A comment in it that says why. */
-export function isExplained({ comments }: FileFacts, { line, endLine }: Pick<Block, 'line' | 'endLine'>): boolean {
-  return comments.some((comment) => comment.line >= line && comment.line <= endLine && comment.text.trim() !== '')
+/** A comment in it that says why; in Python, where nothing closes it, also behind its last line. */
+export function isExplained(
+  { comments, language }: FileFacts,
+  { line, endLine }: Pick<Block, 'line' | 'endLine'>,
+): boolean {
+  const last = language === 'python' ? endLine + 1 : endLine
+  return comments.some((comment) => comment.line >= line && comment.line <= last && comment.text.trim() !== '')
+}
+
+const MEANT =
+  /best[ -]?effort|non[ -]?(?:fatal|critical)|(?:fail\w*|errors?) (?:is|are) (?:only |just )?(?:logged|ignored)|never (?:throws|raises|fails)/i
+const LINES_ABOVE = 6
+
+/** The name of the error (`catch (_error)`), or what is written over the function or at its beginning, says that it may fail. */
+export function isMeant({ comments, blocks }: FileFacts, fn: number, handler: Block): boolean {
+  const { line = 0 } = blocks[fn] ?? {}
+  if (handler.binds?.startsWith('_') === true) return true
+  return comments.some((each) => each.line >= line - LINES_ABOVE && each.line <= line + 2 && MEANT.test(each.text))
 }
 
 /** A name that says that it may fail, or that the answer is about failing. */

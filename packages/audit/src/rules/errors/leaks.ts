@@ -21,6 +21,17 @@ export interface Leak {
   readonly what: string
 }
 
+/** Makes an answer, by its name. */
+export function isAnswer({ callee }: Call): boolean {
+  return ANSWER.test(lastName(callee))
+}
+
+/** Whether the text of the error stands in a value, also by a name of the handler that caught it. */
+export function showsText(facts: FileFacts, value: Value, handler: number, name: string): boolean {
+  const about: About = { name, given: contentsOf(facts, handler).assignments }
+  return shownOf(facts, withGiven(value, about.given), about, 0) === 'text'
+}
+
 interface About {
   readonly name: string
   /** What names of the handler were given. */
@@ -117,7 +128,11 @@ function known(value: Value | undefined): number | undefined {
   // What is answered where the error says nothing of a status.
   if (value?.kind === 'operation' && /^(\|\||\?\?)$/.test(value.operator)) return known(value.right)
   const text = value?.kind === 'path' ? value.path.text : ''
-  return /INTERNAL_SERVER_ERROR|InternalServerError|StatusCode\.(?:INTERNAL|UNKNOWN|UNAVAILABLE)$/.test(text)
+  const named = /(?:^|[._])HTTP_(5\d\d)_[A-Z_]+$/.exec(text)?.[1]
+  if (named !== undefined) return Number(named)
+  return /INTERNAL_SERVER_ERROR|InternalServerError|HTTPStatus\.(?:BAD_GATEWAY|SERVICE_UNAVAILABLE|GATEWAY_TIMEOUT)|StatusCode\.(?:INTERNAL|UNKNOWN|UNAVAILABLE)$/.test(
+    text,
+  )
     ? 500
     : undefined
 }
@@ -166,7 +181,8 @@ function shownOf(
       if (/^(str|repr|String)$/.test(call.callee.text) || call.callee.text === `${name}.toString`)
         return any(call.args, true)
       if (ANSWER.test(lastName(call.callee))) return any([...call.args, ...call.named.map(([, each]) => each)])
-      if (SHAPING.test(call.callee.text)) return any(call.args)
+      if (SHAPING.test(call.callee.text) || /^(?:json\.dumps|orjson\.dumps|JSON\.stringify)$/.test(call.callee.text))
+        return any(call.args)
       // QL9. What builds the body is given the text of the error, not the error, which it may look at.
       return any([...call.args, ...call.named.map(([, each]) => each)].filter((each) => isWritten(facts, each)))
     }

@@ -1,12 +1,14 @@
 // Failures whose work is lost although nothing returns them: the message that a handler took, the row that a constraint refused, what start-up loads. These are for
 // review: what the caller does with the silence is not seen. What a task of a queue was given is lost for sure.
 //   ER14. Found only where the handler does nothing but log (of a refusal: where other failures are thrown on), and no comment in it says why.
+//   QR6. A result that says so is heard by nobody where those who send the task drop what they get for it.
 //   QL13. Of a task, found where it was given something, and its outermost handler of any error does nothing but log; a round of a clock has nothing to lose.
 
 import type { FileFacts, Value } from '../../facts/facts.ts'
 import type { IndexedFile, Program } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { contentsOf } from '../contents.ts'
+import { sentTasks } from '../messages/tasks.ts'
 import { catchesAny } from '../promises/rejections.ts'
 import { type Handled, isExplained, isLogging, onlyLogs } from './handlers.ts'
 
@@ -42,14 +44,24 @@ function isTask({ facts }: IndexedFile, fn: number): boolean {
   return facts.blocks[fn]?.fn?.decorators.some(({ callee }) => TASK.test(callee.text)) === true
 }
 
+/** QR6. Whoever sends the task keeps nothing to ask for its result with. */
+function isUnheard(program: Program, { facts }: IndexedFile, fn: number): boolean {
+  const { name = '' } = facts.blocks[fn] ?? {}
+  const sent = sentTasks(program).filter(({ call }) => call.callee.text.split('.').at(-2) === name)
+  return sent.length > 0 && !MEASURES.test(name) && sent.every(({ call }) => call.use === 'dropped')
+}
+
+/** Losing it is no failure of the work. */
+const MEASURES = /metric|telemetr|analytic|track|stats|heartbeat/i
+
 /** QL13. What a task was given to do failed, and the queue is told that it was done: nothing tries again. */
 function ofTask({ program, file }: Around, handled: Handled, fn: number): Told | undefined {
   const { facts } = file
   const params = (facts.blocks[fn]?.fn?.params ?? []).filter((each) => !/^(?:self|cls|ctx|_+\w*)$/.test(each))
   const isOutermost = facts.blocks[handled.tried]?.parent === fn && facts.blocks[handled.index]?.parent === fn
   if (params.length === 0 || !isOutermost || !catchesAny(handled.block) || !onlyLogs(facts, handled)) return undefined
-  if (isExplained(facts, handled.block) || handled.contents.exits.some(({ value }) => value !== undefined))
-    return undefined
+  const tells = handled.contents.exits.some(({ value }) => value !== undefined)
+  if (isExplained(facts, handled.block) || (tells && !isUnheard(program, file, fn))) return undefined
   const callers = isTask(file, fn) ? [] : program.callers({ file: facts.file, block: fn })
   const isOfTasks =
     callers.length > 0 &&
@@ -64,7 +76,7 @@ function ofTask({ program, file }: Around, handled: Handled, fn: number): Told |
     line: handled.block.line,
     endLine: handled.block.endLine,
     block: handled.index,
-    what: 'any failure of the task is only logged, and the queue takes it for done',
+    what: `any failure of the task is ${tells ? 'a result that nobody asks for' : 'only logged'}, and the queue takes it for done`,
     symptom: 'What the task was given to do is lost: it is acknowledged, and nothing tries it again.',
   }
 }

@@ -1,10 +1,12 @@
 // Handlers that make it worse: cleaning up that may fail itself and replaces the error, and a handler that takes a failure after the work for a failure of it.
 //   ER8. A ROLLBACK is found only in a handler that needs the error afterwards, where nothing keeps the rollback's own failure from leaving it.
+//   QV10. So is one whose handler sends or writes the event of a failure, where the try writes, and then waits for what records the success.
 //   ER9. A scope is too broad only where the `try` of an effect also has what records its success, and the handler records a failure.
 
 import type { Call, FileFacts } from '../../facts/facts.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { outboundOf } from '../../system/outbound.ts'
+import { rowUse } from '../concurrency/rows.ts'
 import { contentsOf } from '../contents.ts'
 import { isCaught } from '../promises/rejections.ts'
 import { lastName, seenAt, symbolOf } from '../queries.ts'
@@ -95,9 +97,13 @@ export const catchScopeTooBroad: Rule = {
         const effect = tried.find((call) => outbound.at({ file: facts.file, call })?.effect === 'write')
         const success = tried.find((call) => effect !== undefined && call.line > effect.line && isWork(call, SUCCEEDED))
         const failure = handled.contents.calls.find((call) => isWork(call, FAILED))
-        if (effect === undefined || success === undefined || failure === undefined) continue
-        if (isCaught(facts, success.block, handled.tried)) continue
-        yield broad(facts, handled, success, failure)
+        const [recorded, denied] =
+          effect === undefined || success === undefined || failure === undefined
+            ? toldBoth(facts, tried, handled)
+            : [success, failure]
+        if (recorded === undefined || denied === undefined) continue
+        if (isCaught(facts, recorded.block, handled.tried)) continue
+        yield broad(facts, handled, recorded, denied)
       }
   },
 }
@@ -105,6 +111,51 @@ export const catchScopeTooBroad: Rule = {
 /** Work of its own that is waited for, not a log or a counter. */
 function isWork({ callee, use }: Call, name: RegExp): boolean {
   return use === 'awaited' && callee.isOwn && name.test(lastName(callee))
+}
+
+const TELLS_SUCCESS =
+  /(?:^|[._:-])(?:success(?:ful)?|succeeded|completed|processed|reserved|confirmed|charged|paid)$|[a-z](?:Success|Succeeded|Completed|Processed|Reserved|Confirmed|Charged|Paid)$/
+const TELLS_FAILURE =
+  /(?:^|[._:-])(?:\w+_)?(?:fail(?:ed|ure)|rejected|declined)$|[a-z](?:Failed|Failure|Rejected|Declined)$/
+const SENDS = /^(?:publish|emit|send\w*|produce|sendToQueue|insertOne|create|save|push|dispatch)$/
+const SUCCESS_HANDLED =
+  /^(?:handle|on|mark|process)?_?success\w*$|^(?:mark|on|handle)\w*(?:Success|Succeeded|Completed|Paid)$/i
+
+/** QV10. The event that says that it went well is written or sent behind a write, and the one that says the contrary by the handler of both. */
+function toldBoth(
+  facts: FileFacts,
+  tried: readonly Call[],
+  { contents }: Handled,
+): readonly [Call | undefined, Call | undefined] {
+  const denied = contents.calls.find((call) => SENDS.test(lastName(call.callee)) && says(call, TELLS_FAILURE))
+  if (denied === undefined) return [undefined, undefined]
+  const effect = tried.find(
+    (call) => call.use === 'awaited' && (writesRow(facts, call) || /\.fire$/.test(call.callee.text)),
+  )
+  const recorded = tried.find(
+    (call) =>
+      effect !== undefined &&
+      call.line > effect.line &&
+      call.use === 'awaited' &&
+      (SUCCESS_HANDLED.test(lastName(call.callee)) || (writesRow(facts, call) && says(call, TELLS_SUCCESS))),
+  )
+  return [recorded, denied]
+}
+
+const OF_MONGO = /^(?:insert|update|replace)(?:One|Many)$|^find(?:One|ById)AndUpdate$/
+
+function writesRow(facts: FileFacts, call: Call): boolean {
+  if (OF_MONGO.test(lastName(call.callee))) return true
+  return /^(?:create|update|upsert)$/.test(rowUse(facts, facts.calls.indexOf(call))?.op ?? '')
+}
+
+/** In a text that it is given, at its top or in an object. */
+function says({ args }: Call, pattern: RegExp): boolean {
+  return args.some(
+    (arg) =>
+      (arg.kind === 'string' && pattern.test(arg.value)) ||
+      (arg.kind === 'object' && arg.entries.some(([, value]) => value.kind === 'string' && pattern.test(value.value))),
+  )
 }
 
 function broad(facts: FileFacts, { index, block }: Handled, success: Call, failure: Call): Discovery {

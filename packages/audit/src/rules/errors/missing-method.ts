@@ -1,7 +1,8 @@
-// Calls of methods that a class of the repository does not have: they fail every time, and where a handler swallows that, nobody notices that the feature never
+// Calls of methods that a class of the repository does not have, or a module does not export: they fail every time, and where a handler swallows that, nobody notices that the feature never
 // worked. And `.decode()` of texts of a client that decodes already.
 //   ER12. Found only where the object's class is known, with all classes above it, nothing in it makes up methods or other objects (`__getattr__`, `setattr`, `__enter__`), and no
 //         assignment gives it the name. In TypeScript the compiler says it, so only JavaScript and Python are read.
+//   QT13. A module that exports one object, written out, has what stands in it; what is called of it and is not there fails as well.
 
 import type { Assignment, Call, FileFacts } from '../../facts/facts.ts'
 import { type BlockRef, type IndexedFile, type Program, programOf } from '../../program/index.ts'
@@ -39,7 +40,7 @@ export const missingMethod: Rule = {
       const file = program.file(facts.file)
       if (file === undefined || facts.language === 'typescript') continue
       for (const call of facts.calls) {
-        const found = missing(program, file, call)
+        const found = missing(program, file, call) ?? notExported(program, file, call)
         if (found !== undefined) yield found
       }
     }
@@ -67,6 +68,31 @@ function missing(program: Program, file: IndexedFile, call: Call): Discovery | u
       seenAt(facts.file, call, `calls ${name}`),
       seenAt(owner.file, { line: of?.line ?? 1, endLine: of?.line ?? 1 }, `has no ${name}`),
     ],
+  }
+}
+
+/** QT13. `orders.find()` after `const orders = require('./orders')`, of `module.exports = { create }`. */
+function notExported(program: Program, { facts }: IndexedFile, call: Call): Discovery | undefined {
+  const { text, root } = call.callee
+  const [, name = '', ...more] = text.split('.')
+  if (!/^import:\.{1,2}\/[^#]+$/.test(root) || name === '' || more.length > 0 || COMMON.test(name) || call.isNew)
+    return undefined
+  const path = program.module(facts.file, root.slice('import:'.length))
+  const of = path === undefined ? undefined : program.file(path)?.facts
+  if (path === undefined || of === undefined || of.language === 'typescript' || of.brokenAt !== undefined)
+    return undefined
+  const writes = of.assignments.filter(({ target }) => /^(?:module\.)?exports(?:\.|$)/.test(target.text))
+  const [only] = writes
+  if (writes.length !== 1 || only?.target.text !== 'module.exports' || only.value.kind !== 'object') return undefined
+  const isThere = only.value.hasSpread || only.value.entries.some(([key]) => key === name)
+  if (isThere || of.calls.some(({ callee }) => MAKES.test(callee.text)) || isAsked(facts, name)) return undefined
+  return {
+    tier: 'strong',
+    symbol: symbolOf(facts, call.block),
+    cause: `what ${path} does not export, called in ${facts.file}`,
+    symptom: 'The call fails every time.',
+    rootCause: `${path} exports no ${name}.`,
+    evidence: [seenAt(facts.file, call, `calls ${name}, which ${path} does not export in line ${only.line}`)],
   }
 }
 

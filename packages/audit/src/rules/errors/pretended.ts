@@ -4,29 +4,45 @@
 //        probes, work that nobody waits for and what is by its name only tried.
 //   QK10. A write may be done by a function of the repository that is waited for, through two layers below it.
 //   QJ9. What was read may be returned by its name.
+//   RW12. A durable write's `false` that no caller looks at is strong; what is sent beside the work (a notice, a report) is for review, what only measures is silent.
+//   RW15. Where the client throws at 404, too, nothing as the answer of any error is also the answer for what is not there.
+//   RW13. A compensation that is tried in a handler, and whose failure is only logged, is found: nobody tries it again.
 //   ER2. A cache that answers `nothing` may be meant to: for review. A write's `false` and a guard of a missing connection are told only beside such a place.
 
 import type { Call, Exit, FileFacts, Value } from '../../facts/facts.ts'
 import { type IndexedFile, programOf } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { entriesOf } from '../../system/entries.ts'
-import { type Outbound, outboundOf } from '../../system/outbound.ts'
+import { outboundOf } from '../../system/outbound.ts'
 import { usesOf } from '../concurrency/uses.ts'
 import { contentsOf } from '../contents.ts'
 import { isByHand, isPage } from '../places.ts'
 import { catchesAny } from '../promises/rejections.ts'
-import { lastName, symbolOf } from '../queries.ts'
+import { symbolOf } from '../queries.ts'
 import type { Discovery } from '../rule.ts'
-import { emptinessOf, type Handled, handlersIn, isExplained, isTentative, onlyExit, onlyLogs } from './handlers.ts'
+import {
+  emptinessOf,
+  type Handled,
+  handlersIn,
+  isExplained,
+  isLogging,
+  isMeant,
+  isTentative,
+  onlyExit,
+  onlyLogs,
+} from './handlers.ts'
 import { type Around, lostIn, type Told } from './lost.ts'
+import { type Reached, reachedIn } from './reached.ts'
 
-/** What is done beside the work: losing it is no failure of the work. */
-const BESIDE =
-  /metric|telemetr|analytic|audit|track|trace|log|notify|notification|stat|monitor|alert|cache|report|report|usage|event|heartbeat|broadcast/i
+/** What only measures: losing it is no failure of the work. */
+const BESIDE = /metric|telemetr|analytic|track|trace|log(?!in|out)|stats|statistic|monitor|cache|heartbeat/i
+/** What is told of the work to others: that it is lost may be meant. */
+const TOLD_OF = /audit|notify|notification|alert|report|usage|event|broadcast/i
 /** Loops of workers, jobs and starts: there is nobody above them. */
 const TOPMOST =
   /(^|[._])_*(run|main|start|loop|worker|work|poll|tick|cron|job|task|schedule|sync|init|setup|bootstrap|seed|migrate|lifespan|startup|process)(_|[A-Z]|$)|(_loop|_worker|_task|_job|Loop|Worker|Task|Job)$/
-const DURABLE = new Set(['postgres', 'mysql', 'mongodb', 'amqp', 'kafka', 'http', 'grpc'])
+const STORES = new Set(['postgres', 'mysql', 'mongodb'])
+const DURABLE = new Set([...STORES, 'amqp', 'kafka', 'http', 'grpc'])
 
 export function* pretended(repository: Repository): Iterable<Discovery> {
   const program = programOf(repository.facts)
@@ -66,17 +82,17 @@ function discovery(
 }
 
 function judge(around: Around, handled: Handled): Told | undefined {
-  const { file } = around
+  const { file, program } = around
   const { facts } = file
   const fn = file.functionOf(handled.index)
   if (fn === -1) return undefined
   const lost = lostIn(around, handled, fn)
   if (lost !== undefined) return lost
-  if (fn === -1 || !catchesAny(handled.block) || !onlyLogs(facts, handled) || isExplained(facts, handled.block))
-    return undefined
+  if (!catchesAny(handled.block) || !onlyLogs(facts, handled) || isExplained(facts, handled.block)) return undefined
   const name = facts.blocks[fn]?.name ?? ''
-  if (isTentative(name) || isNested(facts, handled.index, fn)) return undefined
-  const reached = outboundIn(around, handled.tried)
+  const reached = reachedIn(program, outboundOf(around.repository), file, handled.tried)
+  if (isNested(facts, handled.index, fn)) return compensation(facts, handled, reached)
+  if (isTentative(name) || isMeant(facts, fn, handled.block)) return undefined
   const saysMore = handled.contents.calls.length > 0
   if (reached.length === 0 && !(saysMore && !answersElse(facts, fn) && writesBelow(around, handled.tried, fn)))
     return undefined
@@ -86,16 +102,32 @@ function judge(around: Around, handled: Handled): Told | undefined {
   return exit.kind === 'return' ? answers(around, handled, fn, exit, reached) : undefined
 }
 
+const COMPENSATING = /(?:^|[._/])(?:refund|release|compensat\w*|revert|undo|unreserve|restore)(?![a-z])/i
+
+/** RW13. */
+function compensation(facts: FileFacts, { block, index }: Handled, reached: readonly Reached[]): Told | undefined {
+  const isInHandler = facts.blocks[block.parent]?.kind === 'handler'
+  const undoing = reached.find(({ call, effect, kind }) => {
+    const [first] = call.args
+    const words = first?.kind === 'string' ? first.value : first?.kind === 'template' ? first.parts.join('') : ''
+    return effect === 'write' && DURABLE.has(kind) && COMPENSATING.test(`${call.callee.text} ${words}`)
+  })
+  if (!isInHandler || undoing === undefined) return undefined
+  return {
+    line: block.line,
+    endLine: block.endLine,
+    block: index,
+    rank: 'strong',
+    what: 'a compensation that failed is only logged',
+    symptom: 'What was done before the failure stays done: it is never taken back, and only the log knows.',
+  }
+}
+
 /** In a loop, one of many fails: the rest goes on, which is meant. */
 function isNested({ blocks }: FileFacts, block: number, fn: number): boolean {
   for (let at = blocks[block]?.parent ?? -1; at > 0 && at !== fn; at = blocks[at]?.parent ?? -1)
     if (blocks[at]?.kind === 'loop' || blocks[at]?.kind === 'handler' || blocks[at]?.kind === 'finally') return true
   return false
-}
-
-function outboundIn({ repository, file }: Around, block: number): readonly Outbound[] {
-  const calls = outboundOf(repository)
-  return contentsOf(file.facts, block).calls.flatMap((call) => calls.at({ file: file.facts.file, call }) ?? [])
 }
 
 /** Where all went well its caller is given something that tells: not what the write answered. */
@@ -126,25 +158,26 @@ function answers(
   handled: Handled,
   fn: number,
   exit: Exit,
-  reached: readonly Outbound[],
+  reached: readonly Reached[],
 ): Told | undefined {
   const empty = emptinessOf(exit.value)
   if (empty === undefined) return undefined
   const at = { line: exit.line, endLine: exit.endLine, block: handled.index }
   const line = Math.min(handled.block.line, exit.line)
   const kinds = new Set(reached.map(({ kind }) => kind))
-  if (empty === 'false')
-    return reached.some(({ effect }) => effect === 'write')
-      ? {
-          ...at,
-          line,
-          rank: 'beside',
-          what: 'a write that failed is only logged; the caller gets false',
-          symptom: LOST,
-        }
-      : undefined
-  // Taking out of a list is a write that answers.
-  const isRead = reached.some(({ effect, site }) => effect !== 'write' || TAKING.test(lastName(site.call.callee)))
+  if (empty === 'false') {
+    if (!reached.some(({ effect }) => effect === 'write')) return undefined
+    const isDurable = [...kinds].some((kind) => DURABLE.has(kind))
+    const isIgnored = isDurable && nobodyLooks(around, fn)
+    const isSame = [...kinds].some((kind) => STORES.has(kind)) && isAlsoNotFound(around, handled, fn)
+    const why = isIgnored ? ', and does not look at it' : isSame ? ', as if there were nothing to change' : ''
+    const what = `a write that failed is only logged; the caller gets false${why}`
+    return { ...at, line, rank: isIgnored || isSame ? 'strong' : 'beside', what, symptom: LOST }
+  }
+  // Taking out of a list is a write that answers, and so is one whose answer is given on.
+  const isRead = reached.some(
+    ({ call, effect, method }) => effect !== 'write' || TAKING.test(method) || call.use === 'returned',
+  )
   if (!isRead || !isAlsoAnswer(around, handled, fn, empty, reached)) return undefined
   const isCache = kinds.size === 1 && kinds.has('redis')
   return {
@@ -157,6 +190,15 @@ function answers(
   }
 }
 
+/** RW12. */
+function nobodyLooks({ program, file }: Around, fn: number): boolean {
+  const callers = program.callers({ file: file.facts.file, block: fn })
+  return (
+    callers.length > 0 &&
+    callers.every(({ call: { use, target } }) => target === undefined && (use === 'dropped' || use === 'awaited'))
+  )
+}
+
 const TAKING = /^(?:[lrs]pop|b[lr]pop|zpopmin|zpopmax|getdel|lmove|rpoplpush)$/i
 const LOST = 'A write that failed is lost, and the work goes on as if it were done.'
 
@@ -166,11 +208,12 @@ function isAlsoAnswer(
   { tried, index }: Handled,
   fn: number,
   empty: string,
-  reached: readonly Outbound[],
+  reached: readonly Reached[],
 ): boolean {
   const { facts, within } = around.file
-  if (empty === 'no items') return true
-  const calls = new Set(reached.map(({ site }) => site.call))
+  if (empty === 'no items' || (empty === 'nothing' && reached.some(({ throwsAtMissing }) => throwsAtMissing)))
+    return true
+  const calls = new Set(reached.map(({ call }) => call))
   return contentsOf(facts, fn).exits.some((exit) => {
     if (exit.kind !== 'return' || within(exit.block, index)) return false
     if (within(exit.block, tried) && exit.value !== undefined) {
@@ -178,7 +221,7 @@ function isAlsoAnswer(
       const call = inner.kind === 'call' ? facts.calls[inner.call] : boundTo(facts, inner, tried, within)
       if (call !== undefined && calls.has(call)) return true
     }
-    return emptinessOf(exit.value) === empty && !isOfHandler(facts, exit.block)
+    return emptinessOf(exit.value) === empty && !isOfFailure(facts, exit.block)
   })
 }
 
@@ -191,6 +234,23 @@ function boundTo(facts: FileFacts, value: Value, tried: number, within: IndexedF
   const [only] = given
   const made = only?.value.kind === 'await' ? only.value.value : only?.value
   return given.length === 1 && made?.kind === 'call' ? facts.calls[made.call] : undefined
+}
+
+/** RW12. It answers false elsewhere, too, and not because something failed. */
+function isAlsoNotFound({ file: { facts, within } }: Around, { index }: Handled, fn: number): boolean {
+  return contentsOf(facts, fn).exits.some(
+    ({ kind, value, block }) =>
+      kind === 'return' && emptinessOf(value) === 'false' && !within(block, index) && !isOfFailure(facts, block),
+  )
+}
+
+/** In a handler, or behind a word about it in the log. */
+function isOfFailure(facts: FileFacts, block: number): boolean {
+  return (
+    isOfHandler(facts, block) ||
+    (facts.blocks[block]?.kind === 'branch' &&
+      facts.calls.some((call) => call.block === block && isLogging(facts, call)))
+  )
 }
 
 function isOfHandler({ blocks }: FileFacts, block: number): boolean {
@@ -207,7 +267,7 @@ function goesOn(
   handled: Handled,
   fn: number,
   name: string,
-  reached: readonly Outbound[],
+  reached: readonly Reached[],
 ): Told | undefined {
   const { facts } = around.file
   const isWritten = reached.some(({ effect, kind }) => effect === 'write' && (DURABLE.has(kind) || kind === 'redis'))
@@ -221,16 +281,16 @@ function goesOn(
   }
   if (entry === 'consumer')
     return { ...told, rank: 'strong', symptom: 'The message is acknowledged although its work failed: it is lost.' }
-  if (entry !== undefined || BESIDE.test(symbolOf(facts, fn)) || BESIDE.test(facts.file) || TOPMOST.test(name))
-    return undefined
+  const symbol = symbolOf(facts, fn)
+  if (entry !== undefined || BESIDE.test(symbol) || BESIDE.test(facts.file) || TOPMOST.test(name)) return undefined
+  // A notice in the middle of other work.
+  const written = reached.filter(({ effect }) => effect === 'write')
+  if (written.length > 0 && written.every(({ call }) => TOLD_OF.test(call.callee.text))) return undefined
   // Who waits for it is told that it was done.
   const callers = around.program.callers({ file: facts.file, block: fn })
   if (callers.length === 0) return undefined
-  return {
-    ...told,
-    rank:
-      reached.length === 0 || reached.some(({ kind }) => DURABLE.has(kind) && kind !== 'http') ? 'strong' : 'review',
-  }
+  const isKept = reached.length === 0 || reached.some(({ kind }) => DURABLE.has(kind) && kind !== 'http')
+  return { ...told, rank: isKept && !TOLD_OF.test(symbol) ? 'strong' : 'review' }
 }
 
 /** `if not connected: return None`, where the client is then used. */
@@ -247,7 +307,12 @@ function* absences(around: Around): Iterable<Told> {
     )
       continue
     const exit = contentsOf(facts, block).exits.find((each) => each.kind === 'return')
-    if (exit === undefined || emptinessOf(exit.value) !== 'nothing' || outboundIn(around, fn).length === 0) continue
+    if (
+      exit === undefined ||
+      emptinessOf(exit.value) !== 'nothing' ||
+      reachedIn(around.program, outboundOf(around.repository), around.file, fn).length === 0
+    )
+      continue
     yield {
       rank: 'beside',
       line,

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { foundIn } from '../found.fixture.ts'
 import { errorLeak } from './error-leak.ts'
 import { fatalStartSwallowed } from './fatal-start-swallowed.ts'
+import { missingMethod } from './missing-method.ts'
 import { swallowedError } from './swallowed-error.ts'
 
 const starts = (source: string): readonly string[] => foundIn(fatalStartSwallowed, { 'src/a.js': source })
@@ -27,6 +28,20 @@ test('QJ6: a chain that start-up leads to', () => {
   expect(starts(`${open('console.error(error)')}${listen}`)).toEqual(['strong 8'])
   expect(starts(`${open('fail(error)')}${listen}`)).toEqual([])
   expect(starts(`${open('console.error(error)')}app.get('/x', open)`)).toEqual([])
+})
+
+test('QW9: a port that cannot be taken, where listen is a promise', () => {
+  const start = (library: string, listen: string, handler = 'console.log(error)'): readonly string[] =>
+    starts(
+      `import { make } from '${library}'\nasync function go() {\n  const app = await make()\n  ${listen.replace('HANDLER', handler)}\n}\ngo()`,
+    )
+  const chained = 'await app.listen(80).then(up).catch((error) => {\n    HANDLER\n  })'
+  const tried = 'try {\n    await app.listen(80)\n  } catch (error) {\n    HANDLER\n  }'
+  expect(start('@nestjs/core', chained)).toEqual(['strong 4'])
+  expect(start('fastify', tried)).toEqual(['strong 6'])
+  expect(start('fastify', tried, 'process.exit(1)')).toEqual([])
+  expect(start('express', tried)).toEqual([])
+  expect(start('fastify', tried.replace('await ', ''))).toEqual([])
 })
 
 test('QJ7: a comment explains, and one that wonders about an exit does not', () => {
@@ -89,4 +104,26 @@ test('QJ26: an empty catch behind what lets no failure out', () => {
   expect(swallowed(save('await put(order)'))).toEqual(['strong 4'])
   expect(swallowed(save('await put(order).catch((error) => { console.error(error) })'))).toEqual([])
   expect(swallowed(save('putSync(order)'))).toEqual(['strong 4'])
+})
+
+test('QT10: a callback that is given the error first is a handler of any error', () => {
+  const reads = (body: string): readonly string[] =>
+    foundIn(errorLeak, {
+      'src/a.js': `app.get('/x', (req, res) => {\n  db.query(sql, (error, rows) => {\n    ${body}\n  })\n})`,
+    })
+  expect(reads('if (error) return res.status(500).json({ error: error.message })')).toEqual(['strong 3'])
+  expect(reads("if (error) return res.status(500).json({ error: 'failed' })")).toEqual([])
+  expect(reads('return res.status(500).json({ error: rows.message })')).toEqual([])
+})
+
+test('QT13: a module that exports one object has what stands in it', () => {
+  const calls = (what: string, exports: string): readonly string[] =>
+    foundIn(missingMethod, {
+      'src/b.js': `const create = () => {}\nconst send = () => {}\n${exports}`,
+      'src/a.js': `const orders = require('./b')\nfunction run() {\n  return orders.${what}()\n}`,
+    })
+  expect(calls('list', 'module.exports = { create, send }')).toEqual(['strong src/a.js:3'])
+  expect(calls('send', 'module.exports = { create, send }')).toEqual([])
+  expect(calls('list', 'module.exports = { create, send, ...more }')).toEqual([])
+  expect(calls('list', 'module.exports = { create, send }\nmodule.exports.list = send')).toEqual([])
 })

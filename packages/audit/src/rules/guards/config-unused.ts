@@ -1,4 +1,5 @@
 // Settings of guarantees that nobody reads: a number of attempts, a timeout, a limit that can be configured, is documented, and changes nothing.
+//   QR10. That a field says which variable it is read from is no use of it.
 //   GD3. A field of a settings class is found only where no source of the programs that load it says its name, in whatever way.
 
 import type { FileFacts, Value } from '../../facts/facts.ts'
@@ -88,12 +89,15 @@ function namesSaid(repository: Repository, declaredIn: string, names: ReadonlySe
   return said
 }
 
+const NAMES_IT = /\b(?:env|alias|validation_alias)\s*=\s*$/
+
 /** In its own file the declaration is no use, nor is the name of its environment variable. */
 function isSaid(text: string, name: string, isOwn: boolean): boolean {
   for (let at = text.indexOf(name); at !== -1; at = text.indexOf(name, at + 1)) {
     const before = text[at - 1] ?? '\n'
     if (/\w/.test(before) || /\w/.test(text[at + name.length] ?? ' ')) continue
-    if (!isOwn || before === '.' || before === '"' || before === "'") return true
+    const isQuoted = before === '"' || before === "'"
+    if (!isOwn || before === '.' || (isQuoted && !NAMES_IT.test(text.slice(Math.max(0, at - 30), at - 1)))) return true
   }
   return false
 }

@@ -31,6 +31,78 @@ test.each([
   expect(found('guardrail-not-wired', texts)).toEqual(expected)
 })
 
+const MADE = 'class RetryManager {\n  execute(f) { return f() }\n}\nmodule.exports = new RetryManager()\n'
+const WRAPPED =
+  'export class Store {\n  get(k) { return this.ask(k) }\n  runWithRetry(f) { return f() }\n}\nnew Store().get(1)'
+test.each<[string, Readonly<Record<string, string>>, readonly string[]]>([
+  ['a middleware', { 'm.py': 'class JWTAuthMiddleware:\n    pass\n' }, ['review m.py:1']],
+  [
+    'a middleware that is added',
+    {
+      'm.py': 'class JWTAuthMiddleware:\n    pass\n',
+      'a.py': 'from m import JWTAuthMiddleware\napp.add_middleware(JWTAuthMiddleware)\n',
+    },
+    [],
+  ],
+  [
+    'a middleware that is imported and no more',
+    {
+      'm.py': 'class JWTAuthMiddleware:\n    pass\n',
+      'a.py': 'from m import JWTAuthMiddleware\n# app.add_middleware(JWTAuthMiddleware)\n',
+    },
+    ['review m.py:1'],
+  ],
+  [
+    'a limiter that stands among the handlers of a route',
+    {
+      'l.ts': `${LIMIT}export const turnLimiter = rateLimit({})`,
+      'a.ts': "import {\n  turnLimiter,\n} from './l'\napp.post(\n  '/turn',\n  turnLimiter,\n  turn,\n)",
+    },
+    [],
+  ],
+  [
+    'what only makes another',
+    { 's.ts': WRAPPED.replace('runWithRetry(f) { return f() }', 'withRetry(times) { return times }') },
+    [],
+  ],
+  [
+    'a middleware that a package hands on',
+    { 'm/jwt.py': 'class JWTAuthMiddleware:\n    pass\n', 'm/__init__.py': 'from .jwt import JWTAuthMiddleware\n' },
+    [],
+  ],
+  ['a middleware that refuses nobody', { 'm.py': 'class TimingMiddleware:\n    pass\n' }, []],
+  ['the one of a module', { 'lib/r.js': MADE }, ['review lib/r.js:1']],
+  [
+    'the one of a module that is loaded',
+    { 'lib/r.js': MADE, 'a.js': "const r = require('./lib/r')\nr.execute(f)" },
+    [],
+  ],
+  ['a wrapping method', { 's.ts': WRAPPED }, ['review s.ts:3']],
+  ['a wrapping method that is called', { 's.ts': WRAPPED.replace('this.ask(k)', 'this.runWithRetry(() => k)') }, []],
+  ['a wrapping method that is handed on', { 's.ts': WRAPPED.replace('this.ask(k)', 'wrap(this.runWithRetry)') }, []],
+])('QW8: %s', (_name, texts, expected) => {
+  expect(found('guardrail-not-wired', texts)).toEqual(expected)
+})
+
+const MANAGER = `const CircuitBreaker = require('opossum')
+class Breakers {
+  all = new Map()
+  breakerOf(url) { const made = new CircuitBreaker(ask); this.all.set(url, made); return made }
+  run(url) { return this.breakerOf(url).fire() }
+  isOpen(url) { return this.all.get(url)?.opened }
+}
+module.exports = new Breakers()
+`
+test.each<[string, string, readonly string[]]>([
+  ['breakers.isOpen(u)', MANAGER, ['strong lib/b.js:2']],
+  ['breakers.isOpen(u)\nbreakers.run(u)', MANAGER, []],
+  ['breakers.isOpen(u)\nbreakers.breakerOf(u)', MANAGER, []],
+  ['breakers.isOpen(u)', `${MANAGER}all.forEach(breakers.breakerOf)\n`, []],
+])('QV12: a breaker that nobody has made, by %j', (uses, manager, expected) => {
+  const user = `const breakers = require('./lib/b')\n${uses}\n`
+  expect(found('guardrail-not-wired', { 'lib/b.js': manager, 'a.js': user })).toEqual(expected)
+})
+
 const counting = (success: string): string => `class Breaker:
     def __init__(self):
         self.failure_count = 0
@@ -198,4 +270,13 @@ test('MX2: a service without metrics is found once, and not with them', () => {
   expect(found('missing-metrics', { 'a.js': routes })).toEqual(['review a.js:4'])
   expect(found('missing-metrics', { 'a.js': `import 'prom-client'\n${routes}` })).toEqual([])
   expect(found('missing-metrics', { 'a.js': routes, 'package.json': '{"dependencies":{"dd-trace":"1"}}' })).toEqual([])
+})
+
+test.each([
+  ['Field(30, env="SEND_TIMEOUT")', ['strong src/config.py:4']],
+  ['Field(30, validation_alias="SEND_TIMEOUT")', ['strong src/config.py:4']],
+])('QR10: %j is no use of itself: %j', (field, expected) => {
+  const text = `from pydantic_settings import BaseSettings\n\nclass Settings(BaseSettings):\n    SEND_TIMEOUT: int = ${field}\n\nsettings = Settings()\n`
+  const app = 'from config import settings\nprint(settings.HOST)\n'
+  expect(found('config-unused', { 'src/config.py': text, 'src/app.py': app })).toEqual(expected)
 })

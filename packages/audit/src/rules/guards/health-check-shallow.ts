@@ -6,6 +6,7 @@
 //         for itself answers for that part only.
 //   HH2. An object's presence is found only where a word of health is given for it in a check of health, and nothing asks the object itself.
 //   HH3. A function is found only where it is named for a check of health, does nothing else than return true, and is called by others.
+//   QT17. A dependency in the file of the check is told in the words of the check: another place there would look like a second fault.
 
 import type { Assignment, Import, Value } from '../../facts/facts.ts'
 import { type IndexedFile, type Program, programOf } from '../../program/index.ts'
@@ -74,8 +75,13 @@ function constantRoute(
   )
   if (isAnswered && route.kind === 'health' && probe?.isReadiness !== true) return undefined
   if (called === undefined && driver === undefined && declared === undefined) return undefined
-  const evidence = [seenAt(route.entry.site.file, route.entry.site.call, 'nothing in it can say no')]
-  if (called !== undefined)
+  // QT17.
+  const isBeside = called?.site.file === route.entry.site.file
+  const what = isBeside
+    ? `nothing in it can say no: the dependency of line ${called.site.call.line} is not asked`
+    : 'nothing in it can say no'
+  const evidence = [seenAt(route.entry.site.file, route.entry.site.call, what)]
+  if (called !== undefined && !isBeside)
     evidence.push(seenAt(called.site.file, called.site.call, 'what it does not ask for: a dependency'))
   if (driver !== undefined)
     evidence.push(

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest'
+import { repositoryOf } from '../../repository/repository.fixture.ts'
 import { EXPRESS, found } from './guards.fixture.ts'
+import { guardsRules } from './index.ts'
 
 const CALLS = "app.get('/x', async (q, r) => r.json(await axios.get('http://b/x')))\n"
 const COMPOSE = (path: string): string =>
@@ -176,4 +178,16 @@ export class HealthController {
 `
   const service = `import axios from 'axios'\nexport class Health {\n  ask() { return axios.get('http://b/x') }\n  getStatus() { ${body} }\n}\n`
   expect(found('health-check-shallow', { 'a/c.ts': controller, 'a/health.service.ts': service })).toEqual(expected)
+})
+
+test('QT17: a dependency of the same file is told at the place of the check', () => {
+  const [health] = [
+    ...(guardsRules
+      .find(({ meta }) => meta.id === 'health-check-shallow')
+      ?.run(repositoryOf({ 'a/i.js': `${EXPRESS}${CALLS}app.get('/ready', (q, r) => r.json({ status: 'ok' }))` })) ??
+      []),
+  ]
+  expect(health?.evidence.map(({ loc, what }) => `${loc?.line} ${what}`)).toEqual([
+    '5 nothing in it can say no: the dependency of line 4 is not asked',
+  ])
 })

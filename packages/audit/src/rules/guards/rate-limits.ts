@@ -2,17 +2,22 @@
 //   RZ1. Counters in memory are found only where a limiter of a known library is created and no store can be given to it; with replicas it is worse.
 //   RZ2. A limiter that refuses everything when its store is gone is found only where the library is known to do so and nothing switches it off.
 //   RZ3. A limiter that lets everything through is found only in the handler of an error of a limiter; a comment that says so makes it one for review.
+//   QW3. So is one that goes on to what it guards: by `next()` in the handler, or behind one that only logs what its own refusal was tried in.
 //   RZ4. What counts calls under way is found only where it is called a limit of rate, and nothing waits in it.
 
-import type { Call, Value } from '../../facts/facts.ts'
+import type { Call, FileFacts, Place, Value } from '../../facts/facts.ts'
 import type { Evidence } from '../../model/evidence.ts'
 import { type IndexedFile, programOf } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
+import { contentsOf } from '../contents.ts'
+import { handlersIn, onlyLogs } from '../errors/handlers.ts'
 import { GUARANTEES } from '../guarantees.ts'
+import { catchesAny } from '../promises/rejections.ts'
 import { seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { replicasOf, servicesOf } from './deployed.ts'
 import { limitersOf } from './limiters.ts'
+import { ownLimitersOf } from './own-limiters.ts'
 
 export const rateLimitInMemory: Rule = {
   meta: {
@@ -37,22 +42,7 @@ export const rateLimitInMemory: Rule = {
   *run(repository: Repository): Iterable<Discovery> {
     for (const { site, library, store } of limitersOf(repository)) {
       if (store !== 'memory') continue
-      const replicas = replicasOf(repository, site.file)
-      const workers = replicas > 1 ? undefined : workersOf(repository, site.file)
-      const many: Evidence[] =
-        replicas > 1
-          ? [
-              {
-                provenance: 'config',
-                loc: undefined,
-                what: 'replicas that its deployment asks for',
-                value: replicas,
-                unit: 'replicas',
-              },
-            ]
-          : workers === undefined
-            ? []
-            : [workers]
+      const many = manyOf(repository, site.file)
       yield {
         tier: 'strong',
         severity: many.length > 0 ? 'high' : 'low',
@@ -60,12 +50,35 @@ export const rateLimitInMemory: Rule = {
         cause: `${library} in memory of ${servicesOf(repository, site.file)[0]?.service.name ?? site.file.split('/').slice(0, 2).join('/')}`,
         symbol:
           symbolOf(repository.facts.get(site.file) ?? NO_FACTS, site.call.block) || (site.call.target?.text ?? ''),
-        symptom:
-          'The limit holds for one process and until its next restart: with more of them callers get a multiple of it.',
+        symptom: SYMPTOM,
         rootCause: `${library} counts in memory where no store is given.`,
       }
     }
+    for (const { file, name, ...place } of ownLimitersOf(repository)) {
+      const many = manyOf(repository, file)
+      yield {
+        tier: 'strong',
+        severity: many.length > 0 ? 'high' : 'low',
+        evidence: [seenAt(file, place, `${name} counts in this process`), ...many],
+        cause: `limits counted in ${file}`,
+        symbol: name,
+        symptom: SYMPTOM,
+        rootCause: `What decides about 429 is counted in ${name}, a variable of the process.`,
+      }
+    }
   },
+}
+
+const SYMPTOM =
+  'The limit holds for one process and until its next restart: with more of them callers get a multiple of it.'
+
+/** What says that several processes run a file. */
+function manyOf(repository: Repository, path: string): readonly Evidence[] {
+  const replicas = replicasOf(repository, path)
+  const workers = replicas > 1 ? undefined : workersOf(repository, path)
+  if (replicas === 1) return workers === undefined ? [] : [workers]
+  const what = 'replicas that its deployment asks for'
+  return [{ provenance: 'config', loc: undefined, what, value: replicas, unit: 'replicas' }]
 }
 
 const NO_FACTS = { blocks: [] } as never
@@ -150,17 +163,11 @@ export const rateLimiterFailOpen: Rule = {
     for (const [path, facts] of repository.facts) {
       const file = programOf(repository.facts).file(path)
       if (file === undefined) continue
-      for (const exit of facts.exits) {
-        if (exit.kind !== 'return' || exit.value === undefined || !allows(exit.value, true)) continue
-        const handler = handlerAround(file, exit.block)
-        if (handler === -1) continue
-        const symbol = symbolOf(facts, exit.block)
-        if (!LIMITING.test(symbol) && !LIMITING.test(path.slice(path.lastIndexOf('/') + 1))) continue
-        if (!allows(exit.value, LIMITING.test(symbol) && /allow|check|limit|acquire|consume|permit/i.test(symbol)))
-          continue
+      for (const { place, handler } of [...allowedIn(file), ...passedIn(file)]) {
+        const symbol = symbolOf(facts, place.block)
         yield {
           tier: isExplained(file, handler) ? 'review' : 'strong',
-          evidence: [seenAt(path, exit, 'allowed, because the limiter failed')],
+          evidence: [seenAt(path, place, 'allowed, because the limiter failed')],
           symbol,
           symptom: 'While the store of the limiter is down, nothing is limited.',
           rootCause: `The handler of the error in ${symbol || path} answers that the request is allowed.`,
@@ -168,6 +175,61 @@ export const rateLimiterFailOpen: Rule = {
       }
     }
   },
+}
+
+interface Allowed {
+  readonly place: Place
+  readonly handler: number
+}
+
+function* allowedIn(file: IndexedFile): Iterable<Allowed> {
+  const { facts } = file
+  for (const exit of facts.exits) {
+    if (exit.kind !== 'return' || exit.value === undefined || !allows(exit.value, true)) continue
+    const handler = handlerAround(file, exit.block)
+    const symbol = symbolOf(facts, exit.block)
+    if (handler === -1 || !isLimiting(facts, symbol)) continue
+    if (allows(exit.value, LIMITING.test(symbol) && /allow|check|limit|acquire|consume|permit/i.test(symbol)))
+      yield { place: exit, handler }
+  }
+}
+
+function isLimiting({ file }: FileFacts, symbol: string): boolean {
+  return LIMITING.test(symbol) || LIMITING.test(file.slice(file.lastIndexOf('/') + 1))
+}
+
+const REFUSED = /^(?:402|403|429)$|HTTP_4(?:02|03|29)\w*|TOO_MANY_REQUESTS|TooManyRequests|QuotaExceeded/
+
+/** QW3. */
+function* passedIn({ facts, functionOf }: IndexedFile): Iterable<Allowed> {
+  for (const handled of handlersIn(facts)) {
+    const { block, index, contents, tried } = handled
+    const symbol = symbolOf(facts, index)
+    if (!isLimiting(facts, symbol) && !/quota/i.test(symbol)) continue
+    const passing = contents.calls.find(passes)
+    if (passing !== undefined) {
+      yield { place: passing, handler: index }
+      continue
+    }
+    if (contents.exits.length > 0 || !catchesAny(block) || !onlyLogs(facts, handled)) continue
+    const isRefusing = contentsOf(facts, tried).calls.some(
+      ({ args, named }) => args.some(refuses) || named.some(([, value]) => refuses(value)),
+    )
+    const goesOn = contentsOf(facts, functionOf(index)).calls.some((call) => call.line > block.endLine && passes(call))
+    if (isRefusing && goesOn) yield { place: { line: block.line, endLine: block.line, block: index }, handler: index }
+  }
+}
+
+/** On to what the limiter stands before: `next()` without an error, `call_next(request)`. */
+function passes({ callee, args }: Call): boolean {
+  return callee.root === 'param' && ((callee.text === 'next' && args.length === 0) || callee.text === 'call_next')
+}
+
+function refuses(value: Value): boolean {
+  return (
+    (value.kind === 'number' || value.kind === 'path') &&
+    REFUSED.test(String(value.kind === 'number' ? value.value : value.path.text))
+  )
 }
 
 function handlerAround({ facts }: IndexedFile, from: number): number {
@@ -194,7 +256,10 @@ function allows(value: Value, isAsked: boolean): boolean {
 function isExplained({ facts }: IndexedFile, handler: number): boolean {
   const { line = 0, endLine = 0 } = facts.blocks[handler] ?? {}
   return facts.comments.some(
-    (each) => each.line >= line && each.line <= endLine && /allow|open|fall ?back|through|unavailable/i.test(each.text),
+    (each) =>
+      each.line >= line &&
+      each.line <= endLine &&
+      /allow|open|fall ?back|through|unavailable|not block|n't block/i.test(each.text),
   )
 }
 

@@ -72,6 +72,110 @@ test.each([
   expect(found(rule, { [file]: source })).toEqual(expected)
 })
 
+const OWN_PY = `from collections import defaultdict
+from web import HTTPException
+seen = defaultdict(list)
+
+def rate_limited(who, at):
+    mine = seen[who]
+    mine.append(at)
+    if len(mine) > 5:
+        raise HTTPException(status_code=429)
+`
+const OWN_JS = `export function rateLimit(most) {
+  const counts = new Map()
+  return (q, r, next) => {
+    counts.set(q.ip, (counts.get(q.ip) ?? 0) + 1)
+    if (counts.get(q.ip) > most) return r.status(429).end()
+    next()
+  }
+}
+`
+const BUCKET = `class TokenBucket:
+    def __init__(self, most):
+        self._tokens = most
+    def take(self):
+        self._tokens -= 1
+        return self._tokens > 0
+`
+const BEFORE = `from buckets import TokenBucket
+class Before:
+    def __init__(self):
+        self.all = TokenBucket(5)
+    def ask(self):
+        if not self.all.take():
+            return answer(status=429)
+`
+test.each([
+  ['a dict of the module', { 'limits.py': OWN_PY }, ['strong limits.py:3']],
+  ['what a middleware closes over', { 'web.js': OWN_JS }, ['strong web.js:2']],
+  [
+    'a field of a class',
+    {
+      'web.js':
+        'class RateLimiter {\n  hits = {}\n  take(k) {\n    this.hits[k] = (this.hits[k] ?? 0) + 1\n    if (this.hits[k] > 9) throw new HttpException(429)\n  }\n}',
+    },
+    ['strong web.js:2'],
+  ],
+  ['one bucket for everybody', { 'buckets.py': BUCKET + BEFORE.replace(/^from.*\n/, '') }, ['strong buckets.py:1']],
+  ['no answer of 429', { 'limits.py': OWN_PY.replace('429', '500') }, []],
+  ['named for no limit', { 'a.py': OWN_PY.replace('rate_limited', 'collect') }, []],
+  ['beside a shared store', { 'limits.py': `import redis\n${OWN_PY}` }, []],
+  [
+    'beside a client of a shared store',
+    { 'web.js': OWN_JS.replace('counts.set', 'redisClient.incr(q.ip); counts.set') },
+    [],
+  ],
+  [
+    'what one call fills',
+    {
+      'web.js': OWN_JS.replace(
+        '  const counts = new Map()\n  return (q, r, next) => {',
+        '  return (q, r, next) => {\n  const counts = new Map()',
+      ),
+    },
+    [],
+  ],
+  ['a bucket that nobody answers by', { 'buckets.py': BUCKET, 'b.py': BEFORE.replace('429', '200') }, []],
+  [
+    'a bucket for each',
+    { 'buckets.py': BUCKET + BEFORE.replace(/^from.*\n/, '').replace('self.all = ', 'all = ') },
+    [],
+  ],
+] as const)('QW2: a limiter of their own: %s', (_what, texts, expected) => {
+  expect(found('rate-limit-in-memory', texts)).toEqual(expected)
+})
+
+const QUOTA = `async def check_quota(request, call_next):
+    try:
+        if await used(request) > 9:
+            raise HTTPException(status_code=429)
+    except HTTPException:
+        raise
+    except Exception as e:
+        logger.error(e)
+    return await call_next(request)
+`
+test.each([
+  ['a.py', QUOTA, ['strong a.py:7']],
+  ['a.py', QUOTA.replace('logger.error(e)', 'pass  # do not block anybody'), ['review a.py:7']],
+  ['a.py', QUOTA.replace('status_code=429', 'status_code=500'), []],
+  ['a.py', QUOTA.replace('check_quota', 'greet'), []],
+  ['a.py', QUOTA.replace('logger.error(e)', 'raise'), []],
+  [
+    'a.js',
+    'export const rateLimit = async (q, r, next) => {\n  try { await hit(q) } catch (e) {\n    log(e)\n    next()\n  }\n}',
+    ['strong a.js:4'],
+  ],
+  [
+    'a.js',
+    'export const rateLimit = async (q, r, next) => {\n  try { await hit(q) } catch (e) {\n    next(e)\n  }\n}',
+    [],
+  ],
+] as const)('QW3: %s: %j has %j', (file, source, expected) => {
+  expect(found('rate-limiter-fail-open', { [file]: source })).toEqual(expected)
+})
+
 test('RZ1: with replicas or processes a limit in memory is worse', () => {
   const rules = guardsRules.filter(({ meta }) => meta.id === 'rate-limit-in-memory')
   const severity = (service: string): string | undefined => {
@@ -125,7 +229,15 @@ test.each([
   [{ 'a.js': LOGIN, 'nginx/nginx.conf': 'limit_req_zone $binary_remote_addr zone=a:1m rate=1r/s;' }, []],
   [{ 'a.js': LOGIN.replace('bcrypt.compare', 'provider.exchange') }, []],
   [{ 'a.js': LOGIN.replace('/login', '/compare') }, []],
-])('RZ5: %j has %j', (texts, expected) => {
+  [{ 'a.js': `import { verify } from 'argon2'\n${LOGIN.replace('bcrypt.compare', 'verify')}` }, ['strong a.js:5']],
+  [{ 'a.js': `import { verify } from './proofs'\n${LOGIN.replace('bcrypt.compare', 'verify')}` }, []],
+  [
+    {
+      'a.js': `import { Hono } from 'hono'\nexport const app = new Hono()\n  .get('/x', (c) => c.text(''))\n  .post('/login', async (c) => {\n    const ok = await bcrypt.compare(await c.req.text(), user.hash)\n    return c.json({ ok })\n  })`,
+    },
+    ['strong a.js:4'],
+  ],
+])('RZ5, QT15, QT19: %j has %j', (texts, expected) => {
   expect(found('route-no-rate-limit', texts)).toEqual(expected)
 })
 
@@ -150,4 +262,13 @@ test.each([
   [{ 'desk.ts': DESK.replace('signIn', 'renew'), 'doors.ts': DOORS }, []],
 ])('RZ5: a password is compared in the layers below: %j has %j', (texts, expected) => {
   expect(found('route-no-rate-limit', texts)).toEqual(expected)
+})
+
+test.each([
+  ['', ['strong shop/urls.py:4']],
+  ['REST_FRAMEWORK = {"DEFAULT_THROTTLE_RATES": {"anon": "5/min"}}\n', []],
+])('QR16: the view that hands out tokens, with settings %j: %j', (settings, expected) => {
+  const urls =
+    'from django.urls import path\nfrom rest_framework.authtoken import views\nurlpatterns = [\n    path("token/", views.obtain_auth_token),\n]\n'
+  expect(found('route-no-rate-limit', { 'shop/urls.py': urls, 'shop/settings.py': settings })).toEqual(expected)
 })

@@ -1,6 +1,9 @@
 // Passwords that can be guessed as fast as the machine answers: a route that checks one, in a program that has no limit of rate at all.
 //   RZ5. A program is found once, and only where nothing that it loads, declares or is fronted by in this repository is named for a limit of rate; found where the route’s
 //        handler, or what it leads to through the layers below it, compares a password.
+//   QT19. Of routes in one chain each has the line of its own handler.
+//   QT15. What is imported by its name from a library of hashes compares as well.
+//   QR16. The view of Django's REST framework that hands out tokens compares one as well; throttles of the settings are its limit.
 
 import type { Call } from '../../facts/facts.ts'
 import { type BlockRef, programOf } from '../../program/index.ts'
@@ -16,6 +19,8 @@ const GUESSED =
   /(?:^|[/_-])(?:login|log-in|signin|sign-in|authenticate|access-token|otp|2fa|mfa|verify-code|reset-password|forgot-password|password-reset|password-recovery)(?:$|[/_:{-])/i
 const COMPARES =
   /(?:^|\.)(?:compare|\w*(?:Hashed)?Password(?:Verified|Valid|Correct|Matching)|compareSync|verify_?password|check_?password(?:_hash)?|verifyPassword|validatePassword|comparePassword|authenticate(?:_user)?|authenticateUser|checkpw|pbkdf2Sync|scryptSync|argon2\.verify)$/i
+/** QT15. `import { verify } from 'argon2'`. */
+const COMPARED = /^import:(?:argon2|@node-rs\/(?:argon2|bcrypt)|bcrypt(?:js)?)#(?:verify|compare)$/
 /** Of the handler, where the path says no more than `/auth`. */
 const HANDLING = /^(?:log|sign)_?in(?:$|[A-Z_])/i
 const LIMITING =
@@ -45,6 +50,7 @@ export const routeNoRateLimit: Rule = {
     const told = new Set<string>()
     const isFronted = frontLimits(repository)
     for (const entry of entriesOf(repository)) {
+      if (!isFronted && givesToken(entry) && !isThrottled(repository)) yield ofLibrary(entry)
       if (
         isFronted ||
         entry.kind !== 'route' ||
@@ -64,7 +70,7 @@ export const routeNoRateLimit: Rule = {
         evidence: [
           seenAt(
             entry.site.file,
-            { line: entry.site.call.line, endLine: entry.site.call.line },
+            placeOf(repository, entry),
             `a password is checked for whoever asks, by ${compared.callee.text} in line ${compared.line} of ${entry.handler.file}`,
           ),
         ],
@@ -77,6 +83,44 @@ export const routeNoRateLimit: Rule = {
   },
 }
 
+/** QT19. `new Hono().get(…).post('/login', …)`: the whole chain begins in one line. */
+function placeOf({ facts }: Repository, { site, handler }: Entry): Pick<Call, 'line' | 'endLine'> {
+  const own =
+    site.call.on !== -1 && handler?.file === site.file ? facts.get(site.file)?.blocks[handler.block] : undefined
+  const { line } = own ?? site.call
+  return { line, endLine: line }
+}
+
+/** QR16. */
+function givesToken({ kind, handler, site: { call } }: Entry): boolean {
+  const [, view] = call.args
+  return (
+    kind === 'route' &&
+    handler === undefined &&
+    view?.kind === 'path' &&
+    /^import:rest_framework\.authtoken/.test(view.path.root) &&
+    /(?:^|\.)obtain_auth_token$/.test(view.path.text)
+  )
+}
+
+/** By what all views of Django's REST framework are given. */
+function isThrottled({ files }: Repository): boolean {
+  return files.list('source').some((path) => /settings/.test(path) && /THROTTLE/.test(files.read(path) ?? ''))
+}
+
+function ofLibrary({ name, site }: Entry): Discovery {
+  return {
+    tier: 'strong',
+    evidence: [
+      seenAt(site.file, site.call, "a password is checked for whoever asks, by the view of Django's REST framework"),
+    ],
+    symbol: name,
+    symptom:
+      'Passwords can be tried as fast as the service answers, and each try takes the time of a hash from everybody else.',
+    rootCause: 'The view that hands out tokens has no throttle of its own, and no settings give it one.',
+  }
+}
+
 function nameOf({ facts }: Repository, { file, block }: BlockRef): string {
   return facts.get(file)?.blocks[block]?.name ?? ''
 }
@@ -87,7 +131,7 @@ const DEPTH_MAX = 3
 function comparedIn(repository: Repository, fn: BlockRef, depth: number): Call | undefined {
   const own = repository.facts.get(fn.file)
   const { calls } = own === undefined ? { calls: [] } : contentsOf(own, fn.block)
-  const found = calls.find(({ callee }) => COMPARES.test(callee.text))
+  const found = calls.find(({ callee }) => COMPARES.test(callee.text) || COMPARED.test(callee.root))
   if (found !== undefined || depth >= DEPTH_MAX) return found
   return calls.find((call) => {
     const target = programOf(repository.facts).target({ file: fn.file, call })

@@ -57,7 +57,8 @@ function timesIn(text: string, name: string): number {
 /** Nobody in the repository's sources uses what a file declares under this name at this line. */
 export function isUnused(repository: Repository, file: string, name: string): boolean {
   const { byName, whole, handedOn } = importersOf(repository)
-  if (handedOn.has(file) || [...(byName.get(name) ?? [])].some((path) => path !== file)) return false
+  const importers = [...(byName.get(name) ?? [])].filter((path) => path !== file)
+  if (handedOn.has(file) || importers.some((path) => isSaidIn(repository, path, name))) return false
   const own = repository.files.read(file)
   if (own === undefined || timesIn(withoutDeclarations(own, name), name) > 0) return false
   for (const path of whole.get(file) ?? []) {
@@ -65,6 +66,20 @@ export function isUnused(repository: Repository, file: string, name: string): bo
     if (text === undefined || timesIn(text, name) > 0) return false
   }
   return true
+}
+
+/** Statements that only bring names in; those of Python with their brackets. */
+const BRINGING =
+  /^[ \t]*import\b[^'"\n;(]{0,200}(?:\{[^}]{0,2000}\})?[^'"\n;(]{0,200}['"][^'"\n]*['"]|^[ \t]*(?:from[ \t]+\S+[ \t]+)?import[ \t]+(?:\([^)]{0,4000}\)|[^\n]*)|^[ \t]*(?:const|let|var)\b[^=\n]{0,200}=[ \t]*require\([^)\n]*\)/gm
+
+/** QW8. What is imported and then not used, or in a comment only, is not used. An index imports for others. */
+function isSaidIn({ files }: Repository, path: string, name: string): boolean {
+  const text = files.read(path)
+  if (text === undefined || /(?:^|\/)(?:__init__\.py|index\.[cm]?[jt]sx?)$/.test(path)) return true
+  return text
+    .replace(BRINGING, '')
+    .split('\n')
+    .some((line) => timesIn(line.replace(/^\s*(?:#|\/\/|\*|\/\*).*$|\s(?:#|\/\/).*$/, ''), name) > 0)
 }
 
 /** Lines that say the name without using it: its declaration, lists of exports, comments. */

@@ -7,7 +7,7 @@
 import type { Call } from '../../facts/facts.ts'
 import { type IndexedFile, type Program, programOf } from '../../program/index.ts'
 import type { ComposeProject, ComposeService } from '../../repository/configuration.ts'
-import { isBelow } from '../../repository/paths.ts'
+import { isBelow, resolveFrom } from '../../repository/paths.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { entriesOf } from '../../system/entries.ts'
 import { outboundOf } from '../../system/outbound.ts'
@@ -60,15 +60,27 @@ function isLeftDown({ restart }: ComposeService): boolean {
   return restart === undefined || restart.value === 'no' || restart.value === 'none'
 }
 
-/** Sources that its image contains. */
+/** Sources that its image contains, or that are mounted over what it contains. */
 function sourcesOf(repository: Repository, service: ComposeService): readonly string[] {
   const context = contextOf(repository, service.build)
   const dockerfile = dockerfileOf(repository, service)
   if (context === undefined || dockerfile === undefined) return []
-  const inside = copied(repository, instructionsOf(dockerfile.stages), context).flatMap(({ paths }) => paths)
+  const inside = [
+    ...copied(repository, instructionsOf(dockerfile.stages), context, service.build?.args).flatMap(
+      ({ paths }) => paths,
+    ),
+    ...mounted(repository, service),
+  ]
   return [...repository.facts.keys()].filter(
     (path) => inside.some((folder) => isBelow(path, folder)) && isServer(repository, path),
   )
+}
+
+function mounted({ files }: Repository, { volumes }: ComposeService): readonly string[] {
+  return volumes.flatMap(({ source, isBind, loc }) => {
+    const target = isBind && source !== undefined ? resolveFrom(loc.file, source) : 'outside'
+    return typeof target === 'string' || target.path === '' || !files.has(target.path) ? [] : [target.path]
+  })
 }
 
 /** It makes an application: what is at its top runs when the server starts. */

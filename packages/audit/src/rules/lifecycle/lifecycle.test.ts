@@ -224,6 +224,33 @@ test.each<[string, Record<string, string>, readonly string[]]>([
   expect(found('fatal-on-start', texts)).toEqual(expected)
 })
 
+const CHOSEN = (args: string, more = ''): Record<string, string> => ({
+  ...START('init()\n'),
+  'compose.yml': `services:\n  api:\n    build:\n      context: .\n${args}  db: {image: "postgres:16"}\n`,
+  Dockerfile: `FROM python:3.12\nARG PART${more}\nCOPY ./${'$'}{PART} /app\n`,
+})
+
+test.each<[string, Record<string, string>, readonly string[]]>([
+  ['given as a map', CHOSEN('      args:\n        PART: app\n'), ['strong app/main.py:4']],
+  ['given as a list', CHOSEN('      args: ["PART=app"]\n'), ['strong app/main.py:4']],
+  ['fallen back to', CHOSEN('', '="app"'), ['strong app/main.py:4']],
+  ['of another folder', CHOSEN('      args: ["PART=other"]\n', '=app'), []],
+  ['not known', CHOSEN(''), []],
+])('QW5: what is copied by a variable that is %s', (_name, texts, expected) => {
+  expect(found('fatal-on-start', texts)).toEqual(expected)
+})
+
+test('QW5: what is mounted over the image is what starts', () => {
+  const over = (source: string): Record<string, string> => ({
+    ...START('init()\n'),
+    'compose.yml': `services:\n  api:\n    build: .\n    volumes: ["${source}:/app"]\n  db: {image: "postgres:16"}\n`,
+    Dockerfile: 'FROM python:3.12\nCOPY needed.txt /\n',
+  })
+  expect(found('fatal-on-start', over('./app'))).toEqual(['strong app/main.py:4'])
+  expect(found('fatal-on-start', over('./other'))).toEqual([])
+  expect(found('fatal-on-start', over('app'))).toEqual([])
+})
+
 const STORE = (read: string, name = 'Orders') =>
   ts(`class ${name} {
   async find(id) {

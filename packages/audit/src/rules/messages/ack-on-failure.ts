@@ -2,6 +2,7 @@
 //   MF8. Found where what was tried works on the message; silent where the handler is for one kind of error (a message that can't be read will never be), keeps the
 //        message somewhere, or throws.
 //   MF16. Where the consumer commits offsets by itself, a handler of any error inside of its loop that only tells is the same.
+//   QT33. Of a request that came as a message the failure is the answer: where what is tried returns something, and its handler too, a `finally` is silent.
 
 import type { Block, Call } from '../../facts/facts.ts'
 import { type IndexedFile, type Program, programOf } from '../../program/index.ts'
@@ -117,6 +118,7 @@ function acknowledgedAnyway(file: IndexedFile, call: Call): string | undefined {
         isWork(each),
     )
     if (!works) return undefined
+    if (block.kind === 'finally' && isAnswered(file, tried)) return undefined
     if (block.kind === 'finally') return 'it is acknowledged in a finally, failed or not'
     const others = calls.filter((each) => each !== call && file.within(each.block, at))
     const isKept = others.some((each) => !isTelling(each) && !isAcknowledging(each))
@@ -125,6 +127,16 @@ function acknowledgedAnyway(file: IndexedFile, call: Call): string | undefined {
     return 'the handler of its errors tells, and acknowledges it'
   }
   return undefined
+}
+
+/** QT33. */
+function isAnswered({ facts: { blocks, exits } }: IndexedFile, tried: number): boolean {
+  const answers = (block: number): boolean =>
+    exits.some(
+      ({ kind, value, block: at }) =>
+        kind === 'return' && at === block && value !== undefined && value.kind !== 'null' && value.kind !== 'boolean',
+    )
+  return answers(tried) && blocks.some(({ kind, of }, index) => kind === 'handler' && of === tried && answers(index))
 }
 
 function isWork({ use, callee }: Call): boolean {

@@ -2,6 +2,9 @@
 // is away, leaves one without the other. For review: some messages may be lost.
 //   MF12. Silent where the repository has an outbox, and where what is published is told to a log or a cache only.
 //   QJ28. A job that is put into a queue of Bull, in the file that makes the queue, is a message.
+//   QR4. A task of Celery is a message, and so is what is published at an exchange. What a manager of Django makes, and what a collection takes, is written.
+//   QT18. Rows that Prisma or a repository of TypeORM writes are writes, also where the client is handed in.
+//   QV13. So are documents that a field declared as a model writes; what a client of Nest emits is a message.
 //   MF14. The write, the sending, or both may be one call away.
 
 import type { Call } from '../../facts/facts.ts'
@@ -9,15 +12,17 @@ import type { Evidence } from '../../model/evidence.ts'
 import { type BlockRef, type CallSite, type IndexedFile, type Program, programOf } from '../../program/index.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { outboundOf } from '../../system/outbound.ts'
+import { rowUse } from '../concurrency/rows.ts'
 import { GUARANTEES } from '../guarantees.ts'
 import { callsOf, seenAt } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { documentWrites } from './documents.ts'
+import { sentTasks } from './tasks.ts'
 
 const DATABASES = new Set(['postgres', 'mysql', 'mongodb'])
 /** By its name: of what messages are sent with, too many are made elsewhere and handed in. */
 const SENDING =
-  /(?:producer|publisher|broker|kafka\w*|rabbit\w*|amqp\w*|event_?bus|message_?bus|pub_?sub|channel\d*)\.(?:send|publish|produce|emit|send_?to_?queue|send_and_wait|basic_publish)$|_task\.(?:delay|apply_async)$|(?:^|\.)send_task$|\.send_message$|queue\.add(?:bulk)?$/i
+  /(?:producer|publisher|broker|kafka\w*|rabbit\w*|amqp\w*|event_?bus|message_?bus|pub_?sub|channel\d*|exchange)\.(?:send|publish|produce|emit|send_?to_?queue|send_and_wait|basic_publish)$|_task\.(?:delay|apply_async)$|(?:^|\.)send_task$|\.send_message$|queue\.add(?:bulk)?$/i
 /** Sessions of SQLAlchemy and connections of the DB API. */
 const COMMITTING = /(?:^|[._])(?:db|session|sess|conn|connection|uow|unit_of_work)\.commit$/i
 const PLACES_MAX = 12
@@ -86,9 +91,9 @@ function* sentBehindWrites(repository: Repository, program: Program): Iterable<S
   }
   const senders = new Map<string, BlockRef>()
   const seen = new Set<Call>()
-  for (const { file: path, call } of program.callsLike(SENDING)) {
+  for (const { file: path, call } of sendings(program)) {
     const file = program.file(path)
-    if (file === undefined || !isSending(file, call)) continue
+    if (file === undefined) continue
     const written = behind(file, call)
     const fn = file.functionOf(call.block)
     if (written !== undefined) yield { file: path, call, behind: written }
@@ -101,6 +106,26 @@ function* sentBehindWrites(repository: Repository, program: Program): Iterable<S
       seen.add(call)
       if (written !== undefined) yield { file: path, call, behind: written }
     }
+}
+
+function* sendings(program: Program): Iterable<CallSite> {
+  const named = program.callsLike(SENDING).filter(({ file, call }) => {
+    const own = program.file(file)
+    return own !== undefined && isSending(own, call)
+  })
+  const told = new Set(named.map(({ call }) => call))
+  yield* named
+  for (const site of [...sentTasks(program), ...program.calls(EMITS).filter((each) => isByProxy(program, each))])
+    if (!told.has(site.call)) yield site
+}
+
+const EMITS = ['emit']
+
+/** QV13. `this.payments.emit('start', order)` of what was declared as a client of Nest's. */
+function isByProxy(program: Program, { file, call: { callee, block, args } }: CallSite): boolean {
+  if (args.length < 2 || !callee.text.includes('.')) return false
+  const receiver = { ...callee, text: callee.text.slice(0, callee.text.lastIndexOf('.')) }
+  return /^Client(?:Proxy|Kafka|RMQ)$/.test(program.declared(file, receiver, block)?.type.text ?? '')
 }
 
 function keyOf(file: string, fn: number): string {
@@ -119,8 +144,38 @@ function writesOf(repository: Repository, program: Program): ReadonlyMap<string,
     if (DATABASES.has(kind) && effect === 'write') add(site.file, site.call)
   for (const { file, call } of callsOf(program, ['commit'])) if (COMMITTING.test(call.callee.text)) add(file, call)
   for (const { file, call } of documentWrites(program)) add(file, call)
+  for (const { file, call } of callsOf(program, ROWS_WRITTEN))
+    if (!file.endsWith('.py') && OF_ROWS.test(call.callee.text)) add(file, call)
+  for (const { file, call, facts } of callsOf(program, OF_MODELS))
+    if (call.callee.isOwn && WRITING.test(rowUse(facts, facts.calls.indexOf(call))?.op ?? '')) add(file, call)
+  for (const { file, call } of callsOf(program, MADE))
+    if (file.endsWith('.py') && MAKING.test(call.callee.text)) add(file, call)
   return writes
 }
+
+/** QT18. */
+const ROWS_WRITTEN = [
+  ...['create', 'createMany', 'update', 'updateMany', 'upsert', 'delete', 'deleteMany'],
+  ...['save', 'insert', 'remove', 'softDelete'],
+]
+const OF_ROWS =
+  /(?:^|\.)prisma\w*\.\w+\.(?:create|update|upsert|delete)(?:Many)?$|(?:^|\.)\w*[rR]epo(?:sitory)?\.(?:save|insert|update|upsert|remove|delete|softDelete)$/
+
+/** QV13. */
+const OF_MODELS = [
+  'create',
+  'insertMany',
+  'updateOne',
+  'updateMany',
+  'findByIdAndUpdate',
+  'findOneAndUpdate',
+  'replaceOne',
+]
+const WRITING = /^(?:create|update|upsert)$/
+
+const MADE = ['create', 'acreate', 'bulk_create', 'get_or_create', 'update_or_create', 'insert_one', 'insert_many']
+/** QR4. */
+const MAKING = /(?:^|\.)[A-Z]\w*\.objects\.\w+$|(?:^|\.)\w+\.insert_(?:one|many)$/
 
 const QUEUES = /^(?:bull|bullmq|bee-queue|@nestjs\/bull(?:mq)?)$/
 

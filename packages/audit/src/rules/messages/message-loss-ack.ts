@@ -10,11 +10,14 @@ import type { Repository } from '../../repository/repository.ts'
 import { callsOf, lastName, optionOf, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { ACKNOWLEDGING, callMentions, isAcknowledging, isTelling } from './acknowledging.ts'
+import { answeredFirst, behindFloating, byDefault, struckOff, type Taken } from './taken-early.ts'
 
 const POPS = [
   ...['lpop', 'rpop', 'lPop', 'rPop', 'blpop', 'brpop', 'blPop', 'brPop', 'lmpop', 'blmpop'],
   ...['zpopmin', 'zPopMin', 'bzpopmin', 'bzPopMin'],
 ]
+/** Of the offset, which says so for all before it. */
+const COMMITS = ['commit', 'commitMessage', 'commitMessageSync']
 const CONSUMING = ['consume', 'basic_consume', 'basic_get']
 const BLOCKING = /^b/
 const MOVES = ['lmove', 'lMove', 'blmove', 'blMove', 'rpoplpush', 'rPopLPush', 'brpoplpush', 'bRPopLPush']
@@ -40,27 +43,38 @@ export const messageLossAck: Rule = {
       'RabbitMQ documentation: consumer acknowledgements and publisher confirms',
     ],
   },
-  *run({ facts: all }: Repository): Iterable<Discovery> {
-    const program = programOf(all)
+  *run(repository: Repository): Iterable<Discovery> {
+    const program = programOf(repository.facts)
     const moving = new Set([...callsOf(program, MOVES)].map(({ file }) => file))
     for (const [names, ask] of [
       [POPS, popped],
       [CONSUMING, automatic],
       [ACKNOWLEDGING, early],
+      [COMMITS, early],
     ] as const)
       for (const { file: path, call } of callsOf(program, names)) {
         const file = program.file(path)
         const what = file === undefined || (ask === popped && moving.has(path)) ? undefined : ask(file, call)
-        if (file === undefined || what === undefined) continue
-        yield {
-          tier: 'strong',
-          evidence: [seenAt(path, call, what)],
-          symbol: symbolOf(file.facts, call.block),
-          symptom: 'A message that was under way when the process ended is never worked on.',
-          rootCause: `Nothing holds the message while it is worked on: ${what}.`,
-        }
+        if (file !== undefined && what !== undefined) yield discovery({ file, call, what })
       }
+    for (const taken of [
+      ...byDefault(repository, program),
+      ...behindFloating(repository, program),
+      ...answeredFirst(repository),
+      ...struckOff(program),
+    ])
+      yield discovery(taken)
   },
+}
+
+function discovery({ file: { facts }, call, what }: Taken): Discovery {
+  return {
+    tier: 'strong',
+    evidence: [seenAt(facts.file, call, what)],
+    symbol: symbolOf(facts, call.block),
+    symptom: 'A message that was under way when the process ended is never worked on.',
+    rootCause: `Nothing holds the message while it is worked on: ${what}.`,
+  }
 }
 
 /** MF1. */
@@ -107,7 +121,7 @@ function automatic(file: IndexedFile, call: Call): string | undefined {
 /** MF3. */
 function early(file: IndexedFile, call: Call): string | undefined {
   const { facts } = file
-  if (!isAcknowledging(call)) return undefined
+  if (!isAcknowledging(call) && !isCommit(call)) return undefined
   const fn = file.functionOf(call.block)
   if (fn === -1) return undefined
   const names = messagesOf(file, call, fn)
@@ -116,14 +130,31 @@ function early(file: IndexedFile, call: Call): string | undefined {
     (each) =>
       each.line > call.endLine &&
       (each.use === 'awaited' ||
-        /^_*(?:handle|process|dispatch|execute|run|on_?message)/i.test(lastName(each.callee))) &&
+        /^_*(?:handle|process|dispatch|execute|run|on_?message|\w*(?:callback|handler)$)/i.test(
+          lastName(each.callee),
+        )) &&
       !isAcknowledging(each) &&
       !isTelling(each) &&
       file.functionOf(each.block) === fn &&
-      file.within(each.block, call.block) &&
+      isBehind(file, call, each) &&
       callMentions(facts, each, names),
   )
   return work === undefined ? undefined : `it is acknowledged here, and ${work.callee.text} works on it behind that`
+}
+
+/** `consumer.commit(message)`. */
+function isCommit({ callee, args: [message] }: Call): boolean {
+  return /consumer\w*\.commit\w*$/i.test(callee.text) && message?.kind === 'path' && message.path.root === 'param'
+}
+
+/** On the same way, or on the way on which a branch without an end of its own comes out again. */
+function isBehind(file: IndexedFile, call: Call, each: Call): boolean {
+  if (file.within(each.block, call.block)) return true
+  const { blocks, exits } = file.facts
+  if (!isCommit(call) || !file.within(call.block, each.block)) return false
+  for (let at = call.block; at !== each.block && at >= 0; at = blocks[at]?.parent ?? -1)
+    if (blocks[at]?.kind !== 'branch' || exits.some(({ block }) => block === at)) return false
+  return true
 }
 
 /** The message, and what was made of it. */

@@ -285,3 +285,24 @@ ${more}`,
     expect(client('ws.onopen = () => ws.send(JSON.stringify({ since: last }))')).toEqual([])
   })
 })
+
+test('QT33: of a request that came as a message the failure is the answer', () => {
+  const take = (caught: string): string[] => [
+    ...foundIn(ackOnFailure, {
+      'src/a.ts': `async function reply(work, message) {\n  try {\n    return await work()\n  } catch (error) {\n    ${caught}\n  } finally {\n    channel.ack(message)\n  }\n}`,
+    }),
+  ]
+  expect(take('return { error: error.message }')).toEqual([])
+  expect(take('log(error)')).toEqual(['strong 7'])
+})
+
+test('QT18: rows of Prisma and of repositories are writes, behind which a message is sent', () => {
+  const make = (write: string): readonly string[] =>
+    foundIn(dualWrite, {
+      'src/tell.ts': `export class Tell {\n  constructor(private readonly rabbitClient: Client) {}\n  made(order: Order) {\n    this.rabbitClient.emit('made', order)\n  }\n}`,
+      'src/a.ts': `import { Tell } from './tell'\nexport class Orders {\n  constructor(private readonly tell: Tell) {}\n  async make(order: Order) {\n    ${write}\n    this.tell.made(order)\n  }\n}`,
+    })
+  expect(make('await this.orderRepository.save(order)')).toEqual(['review src/a.ts:6'])
+  expect(make('await this.prisma.order.create({ data: order })')).toEqual(['review src/a.ts:6'])
+  expect(make('await this.check(order)')).toEqual([])
+})

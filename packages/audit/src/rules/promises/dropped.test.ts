@@ -83,3 +83,30 @@ test('QJ11, QJ13: a duplicate of a client of Redis has none of its listeners', (
   expect(heard(use("subscriber.on('error', log)"), { 'src/b.js': kept })).toEqual([])
   expect(heard('function copy(page) {\n  const other = page.duplicate()\n  other.show()\n}')).toEqual([])
 })
+
+test('QT5: what a function returns and a router of Express 4 is given is told once, where it is written', () => {
+  const files = (body: string, version = '^4.18.0'): Texts => ({
+    'package.json': `{"dependencies":{"express":"${version}"}}`,
+    'src/b.js': `export const owns = (model) => {\n  return async (req, res, next) => {\n    ${body}\n    next()\n  }\n}`,
+  })
+  const routes =
+    "import { Router } from 'express'\nimport { owns } from './b'\nexport const router = Router()\nrouter.get('/x', owns(Item), show)\nrouter.put('/x', owns(Item), change)"
+  expect(given(routes, files('const row = await model.find(req.params.id)'))).toEqual(['strong src/b.js:2'])
+  expect(given(routes, files('try { await model.find(req.params.id) } catch (error) { next(error) }'))).toEqual([])
+  expect(given(routes, files('await model.find(req.params.id)', '^5.0.0'))).toEqual([])
+})
+
+test('QT14: a list of promises that nobody keeps is dropped', () => {
+  const maps = (body: string): readonly string[] => dropped(`async function close(items) {\n  ${body}\n}`)
+  expect(maps('items.map(async (item) => {\n    await store.end(item)\n  })')).toEqual(['strong 2'])
+  expect(maps('await Promise.all(items.map(async (item) => { await store.end(item) }))')).toEqual([])
+  expect(maps('items.map(async (item) => { try { await store.end(item) } catch (error) { log(error) } })')).toEqual([])
+  expect(maps('items.map((item) => item.name)')).toEqual([])
+})
+
+test('QT16: a producer of kafka-node ends the process where nobody listens to it', () => {
+  const made =
+    "const kafka = require('kafka-node')\nconst { Producer } = kafka\nconst client = new kafka.KafkaClient({})\nconst producer = new Producer(client)\n"
+  expect(heard(made)).toEqual(['strong src/a.js:4'])
+  expect(heard(`${made}producer.on('error', log)`)).toEqual([])
+})

@@ -1,5 +1,6 @@
 // Emitters of libraries: what creates them, and what they do with an `error` that nobody listens for. Only those that end the process then are `fatal`: ioredis,
 // bullmq and mongoose catch it and write to the console.
+//   QT16. Producers and consumers of kafka-node hand on what their client emits.
 
 import type { Call } from '../../facts/facts.ts'
 import type { IndexedFile } from '../../program/index.ts'
@@ -59,6 +60,11 @@ const MADE: Table = {
     /^connect$/,
     'the connection to the broker breaks',
     'https://amqp-node.github.io/amqplib/channel_api.html#model_events',
+  ],
+  'kafka-node': [
+    /^(Producer|HighLevelProducer|Consumer|ConsumerGroup)$/,
+    'the broker is not reached, or the connection to it breaks',
+    'https://github.com/SOHU-Co/kafka-node#events-1: producer should always listen it',
   ],
   'http-proxy': [
     /^(createProxyServer|createProxy|\*)$/,

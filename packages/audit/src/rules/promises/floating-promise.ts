@@ -4,6 +4,7 @@
 //   PM1. Only a call of a function that is known to be asynchronous is found, and only one whose promise can come to reject.
 //   QJ3. Of libraries the calls over HTTP that answer with a promise, and what is sent by a bot; with a callback they say by it how they went.
 //   QK2. What only begins when it is awaited or subscribed to (queries of Prisma and Mongoose, `send` of Nest's clients, its HTTP) never runs where it is dropped.
+//   QT14. So is a list of them: what `map` makes of an asynchronous function, where nobody keeps it.
 //   PM2. In Python a coroutine that is dropped is found whatever it does: it never runs. Decorated functions are silent: what they answer is not told.
 
 import type { Call, FileFacts } from '../../facts/facts.ts'
@@ -58,6 +59,8 @@ function* ofTypeScript(repository: Repository, file: IndexedFile, call: Call): I
   // What a generator yields stands there as if it were dropped.
   if (fn === -1 || call.isNew || isPage(facts) || isByHand(facts.file) || facts.blocks[fn]?.fn?.isGenerator === true)
     return
+  const [each] = call.args
+  if (lastName(call.callee) === 'map' && each?.kind === 'function') yield* ofList(program, facts, call, each.block)
   const meant = calledFunction(program, { file: facts.file, call })
   const promised = meant === undefined ? libraryPromise(program, file, call) : undefined
   if (promised?.isLazy === true) yield neverBegun(facts, call, promised.library)
@@ -74,6 +77,27 @@ function* ofTypeScript(repository: Repository, file: IndexedFile, call: Call): I
     rootCause: `${nameOf(facts, call.block)} calls the asynchronous ${name} and drops its promise.`,
     evidence: [
       seenAt(facts.file, call, `the promise of ${name} is dropped; it can fail in ${meant.file}:${rejects.line}`),
+    ],
+  }
+}
+
+/** QT14. `items.map(async (item) => { … })`, and nothing else. */
+function* ofList(program: Program, facts: FileFacts, call: Call, block: number): Iterable<Discovery> {
+  const ref = { file: facts.file, block }
+  const rejects = isAsync(program, ref) ? rejectsAt(program, ref) : undefined
+  if (rejects === undefined) return
+  yield {
+    tier: 'strong',
+    symbol: symbolOf(facts, call.block),
+    cause: `lists of promises dropped in ${facts.file}`,
+    symptom: `A failure of one of them ends the process as an unhandled rejection, and ${nameOf(facts, call.block)} has gone on without it.`,
+    rootCause: `${nameOf(facts, call.block)} maps a list to promises and drops them.`,
+    evidence: [
+      seenAt(
+        facts.file,
+        { line: call.line, endLine: call.line },
+        `the promises that it makes are dropped; each can fail in line ${rejects.line}`,
+      ),
     ],
   }
 }

@@ -6,6 +6,7 @@
 //   PM3. Only a function that can come to reject is found.
 //   QJ2. A name instead of the event's text, and a socket that is handed on to a function, are followed to the emitter.
 //   QK8. An emitter may also be what a class extends, and a listener a method of its own.
+//   QT5. What a function of the repository returns and a router of Express is given, is such a handler: told once, where it is written.
 //   PM4. Handlers of routes are found only under a version of Express that drops their promise.
 
 import type { Call, Value } from '../../facts/facts.ts'
@@ -42,6 +43,7 @@ export const unhandledRejection: Rule = {
   },
   *run(repository: Repository): Iterable<Discovery> {
     const program = programOf(repository.facts)
+    const returned = new Set<string>()
     for (const facts of repository.facts.values()) {
       const file = program.file(facts.file)
       if (file === undefined || facts.language === 'python' || isPage(facts)) continue
@@ -57,6 +59,11 @@ export const unhandledRejection: Rule = {
             given.what,
           )
           if (found !== undefined) yield found
+          const made = handlerMadeBy(program, facts.file, arg)
+          const key = `${made?.file} ${made?.block}`
+          const inner = made === undefined || returned.has(key) ? undefined : ofMade(program, made, given.what)
+          if (inner !== undefined) yield inner
+          returned.add(key)
         }
       }
     }
@@ -212,6 +219,37 @@ function givenAndFailing(file: string, { line }: Call, what: string, of: string,
     seenAt(file, place, `given to ${what}`),
     seenAt(of, { line: at, endLine: at }, 'what fails here is caught by nobody'),
   ]
+}
+
+/** QT5. `guard('admin')` of `router.get('/x', guard('admin'), …)`: the function that guard returns. */
+function handlerMadeBy(program: Program, file: string, value: Value): BlockRef | undefined {
+  const call = value.kind === 'call' ? program.file(file)?.facts.calls[value.call] : undefined
+  const maker = call === undefined ? undefined : program.target({ file, call })
+  const own = maker === undefined ? undefined : program.file(maker.file)
+  if (maker === undefined || own === undefined) return undefined
+  for (const { kind, value: made, block } of own.facts.exits)
+    if (kind === 'return' && made?.kind === 'function' && own.functionOf(block) === maker.block)
+      return { file: maker.file, block: made.block }
+  return undefined
+}
+
+function ofMade(program: Program, { file: path, block }: BlockRef, what: string): Discovery | undefined {
+  const file = program.file(path)
+  const made = file?.facts.blocks[block]
+  const given = promisedBy(program, { file: path, block })
+  const rejects = given === undefined ? undefined : rejectsAt(program, given)
+  if (file === undefined || made === undefined || rejects === undefined) return undefined
+  const line = { line: made.line, endLine: made.line }
+  return {
+    tier: 'strong',
+    symbol: symbolOf(file.facts, block),
+    cause: `asynchronous functions given to ${what} in ${path}`,
+    symptom: 'A failure of the handler ends the process, or leaves who waits for it without an answer.',
+    rootCause: `An asynchronous function is given to ${what}, which drops its promise.`,
+    evidence: [
+      seenAt(path, line, `returned here and given to ${what}; what fails in line ${rejects.line} is caught by nobody`),
+    ],
+  }
 }
 
 function functionOfValue(program: Program, file: string, value: Value, block: number): BlockRef | undefined {

@@ -1,10 +1,22 @@
 // What a wait between attempts depends on: the attempt, chance, or nothing.
+//   QT31. A limit of time for what is tried (`AbortSignal.timeout`, `socket.setTimeout`) is no wait, although it is called alike.
 
 import type { Call, FileFacts, Value } from '../../facts/facts.ts'
 import type { IndexedFile } from '../../program/index.ts'
 import { contentsOf } from '../contents.ts'
 
 export const SLEEP = /(^|\.|_)(sleep|delay|wait|usleep|timeout|setTimeout|pause|back_?off)(_?(for|ms|async|seconds))?$/i
+/** QT31. */
+const LIMITS =
+  /(?:^|\.)(?:AbortSignal|asyncio|async_timeout|httpx|urllib3|aiohttp)\.timeout$|\w\.setTimeout$|(?:^|\.)_*(?:with|race|p)[_-]?timeout$/i
+
+/** Whether a call waits. */
+export function isWait({ callee }: Call): boolean {
+  return (
+    SLEEP.test(callee.text) && (!LIMITS.test(callee.text) || /^(?:window|globalThis|global|timers)\./.test(callee.text))
+  )
+}
+
 const CHANCE = /random|jitter|uniform|randint|randrange|gauss|secrets|crypto/i
 const ATTEMPT =
   /(^|[._])_*(attempts?|attempt_?(number|count|no|num|index)|retry|retries|tries|times|retry_?(count|number|attempt|num)|num_?retries|retries_?(made|count)|attempts_?made|reconnect_?attempts?|consecutive_?(failures|errors)|failures|failure_?count|tryCount|retryCount|attemptCount)$/i

@@ -5,7 +5,7 @@ import type { Call, Exit, Value } from '../../facts/facts.ts'
 import type { IndexedFile } from '../../program/index.ts'
 import { contentsOf } from '../contents.ts'
 import { catchesAny, handlersOf } from '../promises/rejections.ts'
-import { SLEEP } from './delays.ts'
+import { isWait } from './delays.ts'
 
 export interface RetryLoop {
   readonly loop: number
@@ -32,7 +32,7 @@ export function* retryLoops(file: IndexedFile): Iterable<RetryLoop> {
       if (handler === undefined || !leavesOnSuccess(file, tried, loop)) continue
       const { calls } = contentsOf(facts, tried)
       if (calls.length === 0 || isOverItems(block.test, block.binds)) continue
-      const waits = inside.calls.filter(({ callee }) => SLEEP.test(callee.text))
+      const waits = inside.calls.filter(isWait)
       yield { loop, tried, handler, calls, waits, isEndless: isEndless(file, loop) }
     }
   }

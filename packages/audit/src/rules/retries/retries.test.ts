@@ -149,3 +149,12 @@ describe('loops that try again', () => {
     expect(foundIn(retryUnbounded, decorated('**options'))).toEqual([])
   })
 })
+
+test('QT31: a limit of time for what is tried is no wait between attempts', () => {
+  const tries = (more: string): Readonly<Record<string, string>> => ({
+    'src/a.ts': `async function get(url: string) {\n  for (let attempt = 0; attempt < 5; attempt++) {\n    try {\n      return await fetch(url, { signal: AbortSignal.timeout(1000) })\n    } catch (error) {\n      log(error)${more}\n    }\n  }\n}`,
+  })
+  expect(foundIn(retryNoBackoff, tries(''))).toHaveLength(1)
+  expect(foundIn(retryNoBackoff, tries('\n      await timeout(attempt * 100)'))).toEqual([])
+  expect(foundIn(retryNoBackoff, tries('\n      await new Promise((done) => setTimeout(done, 100))'))).toEqual([])
+})

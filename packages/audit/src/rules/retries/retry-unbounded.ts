@@ -13,7 +13,7 @@ import { GUARANTEES } from '../guarantees.ts'
 import { isByHand, isPage } from '../places.ts'
 import { mayHide, optionOf, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
-import { isAttempt, partsOf, SLEEP, waitOf } from './delays.ts'
+import { isAttempt, isWait, partsOf, waitOf } from './delays.ts'
 import { type RetryLoop, retryLoops } from './loops.ts'
 import { spinningLoops } from './spinning.ts'
 
@@ -208,7 +208,7 @@ function* recursions(repository: Repository, program: Program, file: IndexedFile
       (each) => facts.blocks[each]?.kind === 'branch' && each !== index && isBefore(facts, each, index),
     )
     if (isLimited || !leavesProcess(repository, facts, contentsOf(facts, tried).calls)) continue
-    const waits = contents.calls.some(({ callee }) => SLEEP.test(callee.text))
+    const waits = contents.calls.some(isWait)
     yield unbounded(facts, index, waits ? 'review' : 'strong')
   }
 }

@@ -2,7 +2,9 @@
 // The line is that of the origin, or of the call that leaves it to its default. In compose: a variable of origins that is, or falls back to, *.
 //   SU3. A list of origins, a function that decides, what is shared on one route or below one path only, and development's files are silent or for review; with
 //        credentials it is high.
+//   QT32. A method of one's own class that is called `enableCors` is none of Nest's: what it does is read where it does it.
 //   QJ19. So are the sockets of socket.io, and a header that a middleware sets by hand.
+//   QR8. Origins may be a field of settings; what counts is its default.
 
 import type { Call, FileFacts, Value } from '../../facts/facts.ts'
 import { type Program, programOf } from '../../program/index.ts'
@@ -60,7 +62,8 @@ function judge(program: Program, facts: FileFacts, call: Call): Open | undefined
     if (name === 'add_middleware') return ofStarlette(program, facts, call)
     return /^import:flask_cors/.test(callee.root) && name === 'CORS' ? ofFlask(program, facts, call) : undefined
   }
-  if (name === 'enableCors') return ofOptions(program, facts, call, call.args[0], 'star')
+  if (name === 'enableCors' && !(callee.isOwn && callee.text === name))
+    return ofOptions(program, facts, call, call.args[0], 'star')
   if (callee.root === 'import:cors' || /^import:cors#/.test(callee.root))
     return isForAll(facts, call) ? ofOptions(program, facts, call, call.args[0], 'star') : undefined
   if (/^import:(@koa\/cors|hono\/cors)/.test(callee.root))
@@ -142,15 +145,19 @@ function ofOptions(
 function open(
   program: Program,
   file: string,
-  _call: Call,
+  call: Call,
   origin: Value,
   option: string,
   hasCredentials: boolean,
 ): Open | undefined {
-  const value = constantOf(program, file, origin)
+  const setting = settingOf(program, file, call, origin)
+  const value = setting ?? constantOf(program, file, origin)
   const last = fallbackOf(value)
   if (isStar(last)) {
-    const why = last === value ? 'Every origin is allowed.' : 'Every origin is allowed where none is configured.'
+    const why =
+      last === value && setting === undefined
+        ? 'Every origin is allowed.'
+        : 'Every origin is allowed where none is configured.'
     return { why, option, shown: '*', hasCredentials, reflects: false }
   }
   if (last.kind === 'boolean' && last.value)
@@ -162,6 +169,21 @@ function open(
       reflects: true,
     }
   return undefined
+}
+
+/** QR8. What a field of settings is where nothing is configured: `settings.CORS_ORIGINS`. */
+function settingOf(program: Program, file: string, { block }: Call, value: Value): Value | undefined {
+  if (value.kind !== 'path') return undefined
+  const { text } = value.path
+  const dot = text.lastIndexOf('.')
+  const owner = dot === -1 ? undefined : program.classOf(file, { ...value.path, text: text.slice(0, dot) }, block)
+  const own = owner === undefined ? undefined : program.file(owner.file)
+  if (owner === undefined || own === undefined || !own.bases(owner.block).some((base) => /BaseSettings$/.test(base)))
+    return undefined
+  const [only, ...more] = own.writes(owner.block, text.slice(dot + 1))
+  const made = only?.value.kind === 'call' ? own.facts.calls[only.value.call] : undefined
+  if (more.length > 0 || only === undefined) return undefined
+  return made === undefined ? only.value : (optionOf(made, 'default') ?? made.args[0])
 }
 
 /** What is left where nothing is configured: the last of `a || b || '*'`. */

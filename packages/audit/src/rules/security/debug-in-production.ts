@@ -11,6 +11,7 @@ import { contextOf, dockerfileOf, imageStages, instructionsOf } from '../configu
 import { seen, standingServices, tierIn } from '../configuration/projects.ts'
 import { optionOf, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
+import { djangoDebug } from './django-debug.ts'
 
 const STARTS_DEVELOPMENT =
   /--reload\b|\bnodemon\b|\bts-node-dev\b|\btsx\s+watch\b|\bnode\s+--watch\b|\bmanage\.py["',\s]+runserver\b|\bflask\b.*--debug\b|\b(npm|pnpm|yarn|bun)["',\s]+(run["',\s]+)?(dev|start:dev|serve:dev|develop)\b|\bnext["',\s]+dev\b|\bwebpack["',\s]+serve\b|\bvite["',\s]+(dev|serve)\b|--inspect=0\.0\.0\.0/
@@ -39,6 +40,7 @@ export const debugInProduction: Rule = {
   *run(repository: Repository): Iterable<Discovery> {
     for (const dockerfile of repository.configuration.dockerfiles) yield* ofImage(repository, dockerfile)
     yield* inCompose(repository)
+    yield* djangoDebug(repository)
   },
 }
 

@@ -208,3 +208,10 @@ test.each([
 ])('QJ19: origins that are shared by hand: %s', (_name, texts, expected) => {
   expect(found('cors-permissive', texts)).toEqual(expected)
 })
+
+test('QT32: a method of its own that is called enableCors is none of Nest', () => {
+  const own = (call: string) =>
+    ts(`class Server {\n  constructor() {\n    this.${call}()\n  }\n  enableCors() {\n    this.app.use(only)\n  }\n}`)
+  expect(found('cors-permissive', own('enableCors'))).toEqual([])
+  expect(found('cors-permissive', own('app.enableCors'))).toEqual(['strong 3'])
+})

@@ -4,6 +4,7 @@
 //   QL6. A token with its signature counts as an issuer's, unless its claims say that it is for everybody.
 //   QL20. The key of a web app of Firebase stands in every page of it; what it may do is decided elsewhere.
 //   QL8. What a token is signed or verified with may be a constant, also of another file; then it is no form to fill in, whatever it says.
+//   QT11. So may what cookies, sessions and tokens are signed with by a plugin or a module of a framework.
 //   QM9. A word in the place of a key for somebody else's API is no credential.
 
 import type { Call, FileFacts, Value } from '../../facts/facts.ts'
@@ -15,6 +16,7 @@ import type { Repository } from '../../repository/repository.ts'
 import { oncePerPlace, seen, servicesOf, tierIn } from '../configuration/projects.ts'
 import { lastName, optionOf, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
+import { committedEnvironment } from './committed-environment.ts'
 import { accountOf, isCredential, isIssued, isNoKey, isPlaceholder, isSecretName, looksMadeUp } from './credentials.ts'
 import { writtenInKubernetes } from './kubernetes-values.ts'
 import { locOf, type Named, namedOf } from './literals.ts'
@@ -42,6 +44,7 @@ export const hardcodedSecret: Rule = {
   *run(repository: Repository): Iterable<Discovery> {
     yield* inCompose(repository)
     yield* inKubernetes(repository)
+    yield* committedEnvironment(repository)
     const keys = signingKeys(repository)
     for (const facts of repository.facts.values()) {
       if (isAside(facts.file)) continue
@@ -171,7 +174,10 @@ function* inSource(
   for (const call of facts.calls) {
     const key = keyOf(call)
     const text = key?.kind === 'string' ? key.value : ''
-    if (text === '' || isPlaceholder(text)) continue
+    const signed = keyOfSigner(call)
+    const own = signed === undefined ? undefined : say(call, '', signed, 'What it signs with is a literal.', 'strong')
+    if (own !== undefined) yield own
+    if (text === '' || (isToken(call) ? TO_FILL_IN.test(text) : isPlaceholder(text))) continue
     const found = say(call, '', text, `The key of ${lastName(call.callee)} is a literal.`, 'strong')
     if (found !== undefined) yield found
   }
@@ -196,26 +202,49 @@ function* inSource(
   }
 }
 
-const SIGNS = /^(jwt|jsonwebtoken|jose)\.(sign|verify|encode|decode)$|(^|\.)createHmac$/
+const SIGNS = /(^|\.)createHmac$/
 const TOKENS = /^(?:jwt|jsonwebtoken|jose)\.(?:sign|verify|encode|decode)$/
+const OF_TOKENS = /(?:^|\.)(?:sign|verify|encode|decode)$/
+const TO_FILL_IN = /^[<{[]|\.{3}/
+
+/** `jwt.sign(…)`, and `sign(…)` of what was imported by that name. */
+function isToken({ callee }: Call): boolean {
+  return TOKENS.test(callee.text) || /^import:(?:jsonwebtoken|jose)#(?:sign|verify)$/.test(callee.root)
+}
 
 /** The key that something is signed with. */
 function keyOf(call: Call): Value | undefined {
-  const key = SIGNS.test(call.callee.text) ? (call.args[1] ?? optionOf(call, 'key')) : undefined
+  const key = SIGNS.test(call.callee.text) || isToken(call) ? (call.args[1] ?? optionOf(call, 'key')) : undefined
   return key?.kind === 'string' && key.value.length <= 1 ? undefined : key
+}
+
+const SIGNERS =
+  /^import:(?:@nestjs\/jwt|@fastify\/(?:jwt|cookie|session|secure-session)|cookie-session|express-session|express-jwt|koa-jwt|koa-session|hono\/jwt)(?:#|$)/
+
+/** QT11. `register(jwt, { secret: 'x' })`, `JwtModule.register({ secret: 'x' })`, `super({ secretOrKey: 'x' })` of a strategy, `cookieParser('x')`. */
+function keyOfSigner(call: Call): string | undefined {
+  const { callee, args } = call
+  const [plugin] = args
+  const isGiven = plugin?.kind === 'path' && /^(?:register|use)$/.test(lastName(callee))
+  const root = isGiven ? plugin.path.root : callee.root
+  let key: Value | undefined
+  if (SIGNERS.test(root)) key = optionOf(call, 'secret') ?? optionOf(call, 'privateKey')
+  else if (callee.text === 'super') key = optionOf(call, 'secretOrKey')
+  else if (/^import:cookie-parser(?:#|$)/.test(root)) key = plugin
+  return key?.kind === 'string' && key.value.length > 1 && !TO_FILL_IN.test(key.value) ? key.value : undefined
 }
 
 /** QL8. Constants that tokens are signed with, by the file that they stand in. */
 function signingKeys(repository: Repository): ReadonlyMap<string, readonly Pick<Named, 'name' | 'value' | 'place'>[]> {
   const program = programOf(repository.facts)
   const found = new Map<string, Pick<Named, 'name' | 'value' | 'place'>[]>()
-  for (const { file, call } of program.callsLike(TOKENS)) {
-    const key = isAside(file) ? undefined : keyOf(call)
+  for (const { file, call } of program.callsLike(OF_TOKENS)) {
+    const key = !isToken(call) || isAside(file) ? undefined : keyOf(call)
     const at = key?.kind === 'path' && !key.path.isOwn ? program.definition(file, key.path) : undefined
     const writes = at === undefined ? [] : (program.file(at.file)?.writes(-1, at.name) ?? [])
     const [only] = writes
     const text = only?.value.kind === 'string' ? only.value.value : ''
-    if (at === undefined || only === undefined || writes.length !== 1 || text.length < 2 || /^[<{[]|\.{3}/.test(text))
+    if (at === undefined || only === undefined || writes.length !== 1 || text.length < 2 || TO_FILL_IN.test(text))
       continue
     const known = found.get(at.file) ?? []
     found.set(at.file, known)

@@ -1,5 +1,6 @@
 // Credentials in clear: passwords that are compared as they were typed, and so are kept as they were typed; credentials in logs.
 //   SU6. Hashes, confirmations, forms of pages, masked and shortened values, lengths and the presence of a value are silent; tokens in logs are for review.
+//   QT20. The cookies of a request, and its Authorization header, are credentials too, whole as well as one by one.
 
 import type { Call, FileFacts, Path, Value } from '../../facts/facts.ts'
 import { programOf } from '../../program/index.ts'
@@ -7,6 +8,7 @@ import type { Repository } from '../../repository/repository.ts'
 import { callsOf, lastName, seenAt, symbolOf } from '../queries.ts'
 import type { Discovery, Rule } from '../rule.ts'
 import { isSecretName } from './credentials.ts'
+import { keptPasswords } from './kept-passwords.ts'
 import { isAside } from './places.ts'
 
 const LOGS =
@@ -39,6 +41,7 @@ export const secretInClear: Rule = {
       for (const { value, block, line } of facts.exits)
         if (value !== undefined && hasComparison(value)) yield comparison(facts, block, line)
     }
+    yield* keptPasswords(repository)
   },
 }
 
@@ -96,7 +99,9 @@ function* ofLog(facts: FileFacts, call: Call): Iterable<Discovery> {
   if (!LOGS.test(callee.text)) return
   const shown = [...args, ...named.map(([, value]) => value)].flatMap((value) => shownIn(value, 0))
   // A bare `secret` or `token` is as often the name of one.
-  const [name] = shown.filter((each) => isSecretName(each) && !(BARE.test(each) && callee.text === 'print'))
+  const [name = whole(args)] = shown.filter(
+    (each) => isSecretName(each) && !(BARE.test(each) && callee.text === 'print'),
+  )
   if (name === undefined) return
   yield {
     tier: /token|salt/i.test(name) || BARE.test(name) || callee.text === 'print' ? 'review' : 'strong',
@@ -107,6 +112,15 @@ function* ofLog(facts: FileFacts, call: Call): Iterable<Discovery> {
     rootCause: `${name} is written to the log as it is.`,
     evidence: [seenAt(facts.file, call, `${name} is logged.`)],
   }
+}
+
+/** QT20. `req.cookies`, `request.headers.authorization`. */
+function whole(args: readonly Value[]): string | undefined {
+  const found = args.flatMap((value) => (value.kind === 'path' ? [value.path.text] : []))
+  const text = found.find((each) =>
+    /^(?:req|request|ctx|c)\.(?:req\.|request\.)?(?:cookies|headers\.(?:authorization|cookie))$/.test(each),
+  )
+  return text === undefined ? undefined : `the credentials of ${text}`
 }
 
 /** Names whose values are written out. */

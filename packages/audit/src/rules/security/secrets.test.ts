@@ -137,6 +137,16 @@ test.each([
 })
 
 test.each([
+  ["import * as jwt from 'jsonwebtoken'\nexport const who = (token) => jwt.verify(token, 'test')\n", ['strong 2']],
+  ["import { sign } from 'jsonwebtoken'\nexport const make = (who) => sign(who, 'my-key')\n", ['strong 2']],
+  ["import * as jwt from 'jsonwebtoken'\nexport const who = (token) => jwt.verify(token, '<your key>')\n", []],
+  ["import { sign } from 'jsonwebtoken'\nexport const make = (who) => sign(who, process.env.KEY)\n", []],
+  ["import { verify } from 'argon2'\nexport const same = (hash) => verify(hash, 'test')\n", []],
+])('QL8: a literal in the place of the key itself: %j', (source, expected) => {
+  expect(found('hardcoded-secret', ts(source))).toEqual(expected)
+})
+
+test.each([
   ["authDomain: 'a.example.com'", []],
   ["region: 'eu'", ['strong 1']],
 ])('QL20: the key of a web app, beside %s', (beside, expected) => {
@@ -203,8 +213,11 @@ test.each([
   ['a token in a log', py("logger.info(f'sent {reset.access_token}')\n"), ['review 1']],
   ['masked', ts(`logger.info(\`new ${$('mask(user.password)')}\`)`), []],
   ['only whether', ts('logger.info({ has: user.hasPassword, n: user.passwordLength })'), []],
+  ['the cookies of a request in a log', ts('console.info(req.cookies, req.originalUrl)'), ['strong 1']],
+  ['its header in a log', ts('logger.info(request.headers.authorization)'), ['strong 1']],
+  ['other headers in a log', ts('logger.info(req.headers.host, jar.cookies)'), []],
   ['no log', ts('store.info(user.password)'), []],
-])('SU6: in clear: %s', (_name, texts, expected) => {
+])('SU6, QT20: in clear: %s', (_name, texts, expected) => {
   expect(found('secret-in-clear', texts)).toEqual(expected)
 })
 
@@ -278,4 +291,18 @@ test('QM9: a word in the place of a key of somebody else', () => {
   expect(found('hardcoded-secret', compose('dummy', 'DB_PASSWORD'))).toEqual(['strong 5'])
   expect(found('default-secret', ts("const k = process.env.LLM_API_KEY || 'dummy'\n"))).toEqual([])
   expect(found('default-secret', ts("const k = process.env.JWT_SECRET || 'dummy'\n"))).toEqual(['strong 1'])
+})
+
+test('QT11: what cookies and tokens are signed with may be no constant, whatever it says', () => {
+  const signs = (source: string) => found('hardcoded-secret', { 'src/a.ts': source })
+  const plugin = "import cookie from '@fastify/cookie'\nexport const add = (app) => app.register(cookie, {\n  secret: "
+  expect(signs(`${plugin}'my-own-key',\n})`)).toEqual(['strong 3'])
+  expect(signs(`${plugin}config.key,\n})`)).toEqual([])
+  const module = "import { JwtModule } from '@nestjs/jwt'\nexport const jwt = JwtModule.register({ secret: "
+  expect(signs(`${module}'secretKey' })`)).toEqual(['strong 2'])
+  expect(signs(`${module}'<secret>' })`)).toEqual([])
+  const strategy =
+    "class S extends PassportStrategy(Strategy) {\n  constructor() {\n    super({ secretOrKey: 'mine' })\n  }\n}"
+  expect(signs(strategy)).toEqual(['strong 3'])
+  expect(signs("import parser from 'cookie-parser'\napp.use(parser('our cookies'))")).toEqual(['strong 2'])
 })
