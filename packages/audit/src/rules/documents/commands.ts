@@ -95,6 +95,9 @@ const TAKES =
 /** Placeholders, ids, and what compose makes of a project, a service and a number. */
 const UNTOLD = /your|example|my[-_]|container|service[-_]?name|^[0-9a-f]{8,}$|[-_]\d+$/
 
+/** Where commands are written that start containers. */
+const STARTS = /(?:^|\/)(?:(?:GNU)?[Mm]akefile|package\.json|pyproject\.toml)$|\.(?:sh|ya?ml|mk)$/
+
 /** QW6. */
 function ofContainers(
   { files }: Repository,
@@ -110,13 +113,7 @@ function ofContainers(
   const file = /\s(?:-f|--file)[\s=]+(\S+)/.exec(command)?.[1]
   if (/^[/~$]|\.\./.test(line.folder) || (file !== undefined && !names.has(nameOf(file)))) return undefined
   const isStarted = page.lines.some(({ text }) => text.includes(`--name ${name}`) || text.includes(`--name=${name}`))
-  const isWritten = files
-    .list()
-    .some(
-      (path) =>
-        /(?:^|\/)(?:GNU)?[Mm]akefile$|\.(?:sh|ya?ml|mk|json|toml)$/.test(path) &&
-        files.read(path)?.includes(name) === true,
-    )
+  const isWritten = files.list().some((path) => STARTS.test(path) && files.read(path)?.includes(name) === true)
   return isStarted || isWritten ? undefined : `No compose file has a ${isService ? 'service' : 'container'} ${name}.`
 }
 
