@@ -5,9 +5,9 @@
 //   QK10. A write may be done by a function of the repository that is waited for, through two layers below it.
 //   QJ9. What was read may be returned by its name.
 //   RW12. A durable write's `false` that no caller looks at is strong; what is sent beside the work (a notice, a report) is for review, what only measures is silent.
-//   RW15. Where the client throws at 404, too, nothing as the answer of any error is also the answer for what is not there.
 //   RW13. A compensation that is tried in a handler, and whose failure is only logged, is found: nobody tries it again.
-//   ER2. A cache that answers `nothing` may be meant to: for review. A write's `false` and a guard of a missing connection are told only beside such a place.
+//   RW15. Where the client throws at 404, too, nothing as the answer of any error is also the answer for what is not there.
+//   ER2. A cache that answers `nothing` may be meant to: for review. Any other `false` of a write, and a guard of a missing connection, are told only beside such a place.
 
 import type { Call, Exit, FileFacts, Value } from '../../facts/facts.ts'
 import { type IndexedFile, programOf } from '../../program/index.ts'
@@ -58,8 +58,7 @@ export function* pretended(repository: Repository): Iterable<Discovery> {
     if (own.length === 0) continue
     const tier = own.some(({ rank }) => rank === 'strong') ? 'strong' : 'review'
     const beside = [...told.filter(({ rank }) => rank === 'beside'), ...absences(around)]
-    for (const each of own)
-      yield discovery(facts, each, each.rank === 'strong' ? 'strong' : tier === 'strong' ? 'strong' : 'review')
+    for (const each of own) yield discovery(facts, each, tier)
     for (const each of beside) yield discovery(facts, each, 'review')
   }
 }
@@ -90,9 +89,9 @@ function judge(around: Around, handled: Handled): Told | undefined {
   if (lost !== undefined) return lost
   if (!catchesAny(handled.block) || !onlyLogs(facts, handled) || isExplained(facts, handled.block)) return undefined
   const name = facts.blocks[fn]?.name ?? ''
-  const reached = reachedIn(program, outboundOf(around.repository), file, handled.tried)
-  if (isNested(facts, handled.index, fn)) return compensation(facts, handled, reached)
+  if (isNested(facts, handled.index, fn)) return compensation(around, handled)
   if (isTentative(name) || isMeant(facts, fn, handled.block)) return undefined
+  const reached = reachedIn(program, outboundOf(around.repository), file, handled.tried)
   const saysMore = handled.contents.calls.length > 0
   if (reached.length === 0 && !(saysMore && !answersElse(facts, fn) && writesBelow(around, handled.tried, fn)))
     return undefined
@@ -105,14 +104,14 @@ function judge(around: Around, handled: Handled): Told | undefined {
 const COMPENSATING = /(?:^|[._/])(?:refund|release|compensat\w*|revert|undo|unreserve|restore)(?![a-z])/i
 
 /** RW13. */
-function compensation(facts: FileFacts, { block, index }: Handled, reached: readonly Reached[]): Told | undefined {
-  const isInHandler = facts.blocks[block.parent]?.kind === 'handler'
-  const undoing = reached.find(({ call, effect, kind }) => {
+function compensation({ repository, program, file }: Around, { block, index, tried }: Handled): Told | undefined {
+  if (file.facts.blocks[block.parent]?.kind !== 'handler') return undefined
+  const undoing = reachedIn(program, outboundOf(repository), file, tried).find(({ call, effect, kind }) => {
     const [first] = call.args
     const words = first?.kind === 'string' ? first.value : first?.kind === 'template' ? first.parts.join('') : ''
     return effect === 'write' && DURABLE.has(kind) && COMPENSATING.test(`${call.callee.text} ${words}`)
   })
-  if (!isInHandler || undoing === undefined) return undefined
+  if (undoing === undefined) return undefined
   return {
     line: block.line,
     endLine: block.endLine,

@@ -76,6 +76,15 @@ test('RW11: what a function looks after itself is not followed', () => {
   ).toEqual([])
 })
 
+test.each([
+  [39, ['strong 47']],
+  [40, []],
+])('RW11: a function of %i calls beside the write', (calls, expected) => {
+  const shape = Array.from({ length: calls }, () => '    shape(db)').join('\n')
+  const source = removing(LOGGED, { layers: 1 }).replace('    db.commit()', () => `${shape}\n    db.commit()`)
+  expect(found(source)).toEqual(expected)
+})
+
 const ORDERS = `const axios = require('axios')
 async function order(item) {
   try {

@@ -1,8 +1,9 @@
 // What is tried: the calls that leave the process there, and behind the functions of the repository that are waited for there.
-//   RW11. Followed through LAYERS_MAX functions that are waited for; what a function looks after itself (in a `try` of its own that catches any error) is not.
+//   RW11. Followed through LAYERS_MAX functions that are waited for; what a function looks after itself (in a `try` of its own that catches any error) is not, nor
+//         are functions of more than CALLS_MAX calls.
 //   RW14. In Python what is asked of a session is asked of a database, however the session was come by: `db.commit()`, `self.session.execute(…)`.
 
-import type { Call } from '../../facts/facts.ts'
+import type { Call, FileFacts } from '../../facts/facts.ts'
 import type { SystemLink } from '../../model/graph.ts'
 import type { IndexedFile, Program } from '../../program/index.ts'
 import type { OutboundCalls } from '../../system/outbound.ts'
@@ -13,6 +14,8 @@ import { lastName } from '../queries.ts'
 /** A service, and its client. */
 const LAYERS_MAX = 2
 const CALLS_MAX = 40
+/** By function and layer: many handlers ask for the same. */
+const KEPT = new WeakMap<FileFacts, Map<number, readonly Leaving[]>>()
 
 export interface Reached {
   /** In the `try`. */
@@ -58,11 +61,30 @@ function leaving(
   const inner = target === undefined ? undefined : program.file(target.file)
   if (target === undefined || inner === undefined) return []
   if (call.use === 'dropped' && isAsync(program, target)) return []
-  const { calls } = contentsOf(inner.facts, target.block)
-  if (calls.length > CALLS_MAX) return []
-  return calls
-    .filter((each) => !isCaught(inner.facts, each.block, target.block))
-    .flatMap((each) => leaving(program, outbound, inner, each, layer + 1))
+  return behind(program, outbound, inner, target.block, layer + 1)
+}
+
+function behind(
+  program: Program,
+  outbound: OutboundCalls,
+  file: IndexedFile,
+  fn: number,
+  layer: number,
+): readonly Leaving[] {
+  const kept = KEPT.get(file.facts) ?? new Map<number, readonly Leaving[]>()
+  KEPT.set(file.facts, kept)
+  const key = fn * (LAYERS_MAX + 1) + layer
+  const known = kept.get(key)
+  if (known !== undefined) return known
+  const { calls } = contentsOf(file.facts, fn)
+  const found =
+    calls.length > CALLS_MAX
+      ? []
+      : calls
+          .filter(({ block }) => !isCaught(file.facts, block, fn))
+          .flatMap((call) => leaving(program, outbound, file, call, layer))
+  kept.set(key, found)
+  return found
 }
 
 const SESSION = /(?:^|[._])(?:db|session|db_session)\.(\w+)$/i
